@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace hearth {
+
+/// Allocates `bytes` aligned to 64 bytes, or to 2 MiB with transparent huge pages asked for when `bytes` is that large.
+/// Never returns null: throws Error(kResource) with the size. Every large allocation of Hearth goes through here.
+void* allocate_aligned(std::size_t bytes);
+void free_aligned(void* pointer, std::size_t bytes) noexcept;
+
+/// Bytes now held through allocate_aligned, and the most ever held. Thread safe.
+std::size_t allocated_bytes();
+std::size_t peak_allocated_bytes();
+
+/// Owning array of a trivial type, aligned for vector loads. Contents start uninitialised unless asked. Move-only; copy
+/// with clone(). Not thread safe beyond what T's elements allow.
+template <typename T>
+class Buffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t size) : data_(size ? static_cast<T*>(allocate_aligned(size * sizeof(T))) : nullptr), size_(size) {}
+  static Buffer zeros(std::size_t size) {
+    Buffer out(size);
+    out.clear();
+    return out;
+  }
+  Buffer(Buffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    if (data_) free_aligned(data_, size_ * sizeof(T));
+  }
+
+  Buffer clone() const {
+    Buffer out(size_);
+    if (size_) std::memcpy(out.data_, data_, size_ * sizeof(T));
+    return out;
+  }
+  void clear() {
+    if (size_) std::memset(static_cast<void*>(data_), 0, size_ * sizeof(T));
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+  std::span<T> span() { return {data_, size_}; }
+  std::span<const T> span() const { return {data_, size_}; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace hearth

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ring/poly.h"
+
+namespace hearth::ring {
+
+/// 32 bytes that determine a random stream. A public seed (of the uniform half of keys) may be sent in the clear.
+using Seed = std::array<std::uint8_t, 32>;
+
+/// Fresh seed from the operating system through OpenSSL. Throws Error(kIo) when the system has no entropy.
+Seed random_seed();
+
+/// Cryptographic generator: AES-256-CTR (OpenSSL EVP), key = seed, nonce = `stream`. Same seed and stream, same bytes on
+/// every machine. State is wiped on destruction. One thread at a time.
+class RandomStream {
+ public:
+  RandomStream(const Seed& seed, std::uint64_t stream);
+  ~RandomStream();
+  RandomStream(const RandomStream&) = delete;
+  RandomStream& operator=(const RandomStream&) = delete;
+
+  void fill(std::span<std::uint8_t> out);
+  void fill(std::span<std::uint32_t> out);  ///< little-endian words
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Uniform residues on `basis`, in the domain given (uniform is uniform in both). Limb i uses stream
+/// `stream_base + prime index`, by rejection from 30-bit words (32-bit words masked to the bit length of q), so that the
+/// residues for a prime do not depend on which other primes are present. Public data: not constant time.
+Poly sample_uniform(const Ring& ring, const Basis& basis, Domain domain, const Seed& seed, std::uint64_t stream_base);
+
+// Secret samplers: run time and memory access are independent of the values drawn.
+/// n values uniform on {-1, 0, 1}.
+std::vector<std::int8_t> sample_ternary(std::size_t n, RandomStream& stream);
+/// n values with exactly `weight` of them +-1, positions uniform.
+std::vector<std::int8_t> sample_ternary_fixed(std::size_t n, std::size_t weight, RandomStream& stream);
+/// n values of a discrete Gaussian with standard deviation 3.2, tail cut at 6 sigma (|x| <= 19), by a constant-time
+/// cumulative-table comparison on 64-bit words.
+std::vector<std::int8_t> sample_gaussian(std::size_t n, RandomStream& stream);
+inline constexpr double kGaussianSigma = 3.2;
+
+/// The small integers as residues on `basis`, coefficient domain. Constant time.
+Poly from_small(const Ring& ring, const Basis& basis, std::span<const std::int8_t> values);
+
+}  // namespace hearth::ring
