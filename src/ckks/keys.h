@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "ckks/parameters.h"
+#include "ring/random.h"
+
+namespace hearth::ckks {
+
+/// Encryption of zero under the secret: (b, a) on the top-level Q basis, NTT domain. a is the expansion of `seed`.
+struct PublicKey {
+  ring::Poly b, a;
+  ring::Seed seed{};
+  std::uint64_t parameters_id = 0;
+};
+
+/// Key from one secret s' to another: for digit d, b_d = -a_d s + e_d + P g_d s' on qp_basis(max_level(set), set), NTT
+/// domain, both halves in Montgomery form. Only b and the seed are stored in files; `a` is the expansion of the seed:
+/// sample_uniform(seed, stream 1000 * d) read as Montgomery form.
+struct SwitchingKey {
+  int set = 0;
+  std::vector<ring::Poly> b;
+  std::vector<ring::Poly> a;  ///< empty until expand()
+  ring::Seed seed{};
+
+  void expand(const Parameters& parameters);  ///< fills `a`
+  std::size_t bytes() const;                  ///< in memory now
+};
+
+/// Which evaluation keys a program needs: (key set, Galois element). Relinearisation keys: one per set listed.
+struct KeyRequest {
+  std::vector<int> relinearisation_sets;
+  std::vector<std::pair<int, std::uint32_t>> galois;  ///< (set, g)
+};
+
+/// All evaluation keys of one client. Public as far as secrecy goes; immutable once made, thread safe to read.
+/// A Galois key for g switches from s to s(X^{g^-1}) so that a rotation is: key switch first, automorphism after (the
+/// digits of a hoisted ciphertext are then used unpermuted for every rotation).
+struct EvaluationKeys {
+  std::uint64_t parameters_id = 0;
+  std::map<int, SwitchingKey> relinearisation;
+  std::map<std::pair<int, std::uint32_t>, SwitchingKey> galois;
+
+  /// Throws Error(kMismatch) naming the rotation (and set) that is missing.
+  const SwitchingKey& relin(int set) const;
+  const SwitchingKey& rotation(int set, std::uint32_t g) const;
+  std::size_t bytes() const;
+};
+
+}  // namespace hearth::ckks
