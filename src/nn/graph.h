@@ -83,8 +83,8 @@ struct BatchNorm {
 };
 
 /// Mean over windows. x {1, C, H, W}. Padding counts in the divisor only with count_include_pad; what ceil_mode adds
-/// beyond the padding never counts. With ceil_mode, H' = ceil(...) + 1 in the formula of Conv2d, less a last window
-/// that would start beyond the image and its top/left padding. Every window has a divisor of at least 1.
+/// beyond the padding never counts; a window that counts nothing gives 0. With ceil_mode, H' = ceil(...) + 1 in the
+/// formula of Conv2d, less a last window that would start beyond the image and its top/left padding.
 struct AveragePool {
   HeightWidth kernel = {1, 1};
   HeightWidth strides = {1, 1};
