@@ -1,6 +1,5 @@
 #include "ring/random.h"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
@@ -31,10 +30,6 @@ std::span<std::uint8_t> as_bytes_of(std::span<T> words) {
 }
 
 }  // namespace
-
-void secure_wipe(void* data, std::size_t bytes) noexcept {
-  if (bytes) OPENSSL_cleanse(data, bytes);
-}
 
 Seed random_seed() {
   Seed seed;

@@ -7,16 +7,12 @@
 #include <span>
 #include <vector>
 
+#include "base/wipe.h"
 #include "ring/poly.h"
 
 namespace hearth::ring {
 
-/// Overwrites memory in a way that the compiler keeps. For secrets that are no longer needed.
-void secure_wipe(void* data, std::size_t bytes) noexcept;
-template <typename T>
-void secure_wipe(std::vector<T>& values) noexcept {
-  secure_wipe(values.data(), values.size() * sizeof(T));
-}
+using hearth::secure_wipe;  // for the secrets that the samplers return
 
 /// 32 bytes that determine a random stream. A public seed (of the uniform half of keys) may be sent in the clear.
 using Seed = std::array<std::uint8_t, 32>;
