@@ -1,0 +1,104 @@
+#include "compiler/program/program.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <set>
+
+namespace hearth::compiler {
+namespace {
+
+template <typename... Fs>
+struct Overload : Fs... {
+  using Fs::operator()...;
+};
+template <typename... Fs>
+Overload(Fs...) -> Overload<Fs...>;
+
+std::string describe(const LinearOp& op) {
+  std::size_t diagonals = 0, words = 0;
+  for (const auto& [block, map] : op.map.blocks) {
+    diagonals += map.size();
+    for (const auto& [rotation, diagonal] : map) words += diagonal.size();
+  }
+  return fmt::format("%{}, {} -> {} ciphertexts, {} diagonals ({} numbers), {} baby and {} giant steps, folds [{}]",
+                     op.x, op.map.inputs, op.map.outputs, diagonals, words, op.plan.babies.size(),
+                     op.plan.giants.size(), fmt::join(op.folds, ", "));
+}
+
+}  // namespace
+
+std::vector<Value> operands(const Op& op) {
+  return std::visit(Overload{[](const InputOp&) { return std::vector<Value>{}; },
+                             [](const AddOp& o) {
+                               return std::vector<Value>{o.a, o.b};
+                             },
+                             [](const MultiplyOp& o) {
+                               return std::vector<Value>{o.a, o.b};
+                             },
+                             [](const JoinOp& o) {
+                               std::vector<Value> values;
+                               for (const auto& part : o.parts) values.push_back(part.value);
+                               return values;
+                             },
+                             [](const auto& o) { return std::vector<Value>{o.x}; }},
+                    op);
+}
+
+std::string op_name(const Op& op) {
+  return std::visit(
+      Overload{[](const InputOp&) { return "input"; }, [](const LinearOp&) { return "linear"; },
+               [](const AddOp& o) { return o.subtract ? "sub" : "add"; }, [](const MultiplyOp&) { return "multiply"; },
+               [](const QuadraticOp&) { return "quadratic"; }, [](const PolynomialOp&) { return "polynomial"; },
+               [](const ScaleOp&) { return "scale"; }, [](const AddPlainOp&) { return "add_plain"; },
+               [](const JoinOp&) { return "join"; }},
+      op);
+}
+
+std::string to_string(const Program& program) {
+  std::string text = fmt::format("program \"{}\"\n", program.model);
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const Instruction& ins = program.instructions[i];
+    const std::string detail = std::visit(
+        Overload{[&](const InputOp&) { return std::string{}; }, [](const LinearOp& o) { return describe(o); },
+                 [](const QuadraticOp& o) {
+                   return fmt::format("%{}, {}(x^2 + {:.6g} x) + {:.6g}, scale factor {:.6g}", o.x, o.negate ? "-" : "",
+                                      o.linear, o.constant, o.scale_factor);
+                 },
+                 [](const PolynomialOp& o) { return fmt::format("%{}, degree {}", o.x, o.coefficients.size() - 1); },
+                 [](const ScaleOp& o) { return fmt::format("%{}, times {:.6g}", o.x, o.value); },
+                 [](const AddPlainOp& o) { return fmt::format("%{}", o.x); },
+                 [](const auto& o) {
+                   std::string list;
+                   for (const Value v : operands(Op{o})) list += fmt::format("{}%{}", list.empty() ? "" : ", ", v);
+                   return list;
+                 }},
+        ins.op);
+    text += fmt::format("%{:<3} {:<10} {:<24} level {} scale 2^{:.3f} ciphertexts {}{}{}\n", i, op_name(ins.op),
+                        ins.name, ins.level, std::log2(ins.scale), ins.ciphertexts, detail.empty() ? "" : "  ", detail);
+  }
+  return text + fmt::format("output %{}; {} rotation keys, {} relinearisation keys\n", program.output,
+                            program.keys.galois.size(), program.keys.relinearisation_sets.size());
+}
+
+ckks::KeyRequest required_keys(const Program& program, const ckks::Parameters& parameters) {
+  std::set<int> relin;
+  std::set<std::pair<int, std::uint32_t>> galois;
+  for (const Instruction& ins : program.instructions) {
+    const int set = parameters.key_set_for(ins.work_level);
+    const auto rotate = [&](int steps) {
+      if (steps != 0) galois.emplace(set, ckks::galois_element(steps, parameters.log_n()));
+    };
+    if (const auto* linear = std::get_if<LinearOp>(&ins.op)) {
+      for (const int steps : ckks::rotations(linear->plan)) rotate(steps);
+      for (const int steps : linear->folds) rotate(steps);
+    } else if (std::holds_alternative<MultiplyOp>(ins.op) || std::holds_alternative<QuadraticOp>(ins.op)) {
+      relin.insert(set);
+    } else if (std::holds_alternative<PolynomialOp>(ins.op)) {
+      for (int level = ins.level; level <= ins.work_level; ++level) relin.insert(parameters.key_set_for(level));
+    }
+  }
+  return {{relin.begin(), relin.end()}, {galois.begin(), galois.end()}};
+}
+
+}  // namespace hearth::compiler

@@ -1,0 +1,278 @@
+#include "runtime/executor.h"
+
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "ckks/polynomial.h"
+
+namespace hearth::runtime {
+
+using namespace compiler;  // NOLINT: the program's vocabulary
+using ckks::Ciphertext;
+using Tensor = std::vector<Ciphertext>;
+
+/// What is encoded ahead for one instruction.
+struct Executor::Prepared {
+  std::optional<ckks::PreparedLinearMap> map;
+  std::vector<ckks::Plaintext> constants;  // bias or added vectors, one a ciphertext
+};
+
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+std::vector<ckks::Plaintext> encode_all(const ckks::Encoder& encoder, const std::vector<std::vector<double>>& vectors,
+                                        double scale, const ring::Basis& basis) {
+  std::vector<ckks::Plaintext> encoded;
+  for (const auto& v : vectors) encoded.push_back(encoder.encode(v, scale, basis, false));
+  return encoded;
+}
+
+Tensor clone_at(const Tensor& tensor, int level, const ckks::Evaluator& evaluator) {
+  Tensor copy;
+  for (const Ciphertext& c : tensor) {
+    copy.push_back(c.clone());
+    evaluator.drop_to_level_inplace(copy.back(), level);
+  }
+  return copy;
+}
+
+/// Runs one program once: holds the live values and frees each after its last use.
+class Run {
+ public:
+  Run(const Program& program, const ckks::Evaluator& evaluator, Tensor input)
+      : program_(program), evaluator_(evaluator), values_(program.instructions.size()), last_use_(values_.size(), 0) {
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      for (const Value v : operands(program.instructions[i].op)) last_use_[static_cast<std::size_t>(v)] = i;
+    }
+    last_use_[static_cast<std::size_t>(program.output)] = values_.size();
+    values_[0] = std::move(input);
+  }
+
+  Tensor output() { return std::move(values_[static_cast<std::size_t>(program_.output)]); }
+
+  template <typename Prepared>
+  void step(std::size_t index, const Prepared* prepared) {
+    const Instruction& ins = program_.instructions[index];
+    if (index > 0) {
+      Tensor result = std::visit([&](const auto& op) { return evaluate(op, ins, index, prepared); }, ins.op);
+      for (Ciphertext& c : result) {
+        require(c.level == ins.level && std::abs(c.scale / ins.scale - 1) < 1e-6, ErrorKind::kInternal,
+                "instruction {} (\"{}\") gave level {} scale {}, the program says level {} scale {}", index, ins.name,
+                c.level, c.scale, ins.level, ins.scale);
+        c.scale = ins.scale;
+      }
+      values_[index] = std::move(result);
+    }
+    for (const Value v : operands(ins.op)) {
+      if (last_use_[static_cast<std::size_t>(v)] == index) values_[static_cast<std::size_t>(v)].clear();
+    }
+  }
+
+ private:
+  const Tensor& value(Value v) const { return values_[static_cast<std::size_t>(v)]; }
+
+  /// The operand at the working level: moved when this is its last use, copied otherwise.
+  Tensor take(Value v, int level, std::size_t index) {
+    Tensor& held = values_[static_cast<std::size_t>(v)];
+    if (last_use_[static_cast<std::size_t>(v)] != index) return clone_at(held, level, evaluator_);
+    for (Ciphertext& c : held) evaluator_.drop_to_level_inplace(c, level);
+    return std::move(held);
+  }
+
+  /// The operand at the working level for reading: in place when it is there already.
+  const Tensor& read(Value v, int level, Tensor& storage) const {
+    const Tensor& held = value(v);
+    if (held.front().level == level) return held;
+    storage = clone_at(held, level, evaluator_);
+    return storage;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const InputOp&, const Instruction&, std::size_t, const Prepared*) {
+    fail(ErrorKind::kInternal, "an input instruction inside a program");
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const LinearOp& op, const Instruction& ins, std::size_t, const Prepared* prepared) {
+    Tensor storage;
+    Tensor out = prepared->map->apply(evaluator_, read(op.x, ins.work_level, storage));
+    parallel_for(0, out.size(), [&](std::size_t i) {
+      for (const int steps : op.folds) evaluator_.add_inplace(out[i], evaluator_.rotate(out[i], steps));
+      evaluator_.rescale_inplace(out[i]);
+      out[i].scale = ins.scale;
+      if (!prepared->constants.empty()) evaluator_.add_plain_inplace(out[i], prepared->constants[i]);
+    });
+    return out;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const AddOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
+    Tensor storage;
+    const Tensor* b = &read(op.b, ins.work_level, storage);
+    if (op.a == op.b && b == &value(op.b)) {
+      storage = clone_at(*b, ins.work_level, evaluator_);
+      b = &storage;
+    }
+    Tensor a = take(op.a, ins.work_level, index);
+    parallel_for(0, a.size(), [&](std::size_t i) {
+      a[i].scale = (*b)[i].scale;
+      op.subtract ? evaluator_.sub_inplace(a[i], (*b)[i]) : evaluator_.add_inplace(a[i], (*b)[i]);
+    });
+    return a;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const MultiplyOp& op, const Instruction& ins, std::size_t, const Prepared*) {
+    Tensor storage_a, storage_b;
+    const Tensor& a = read(op.a, ins.work_level, storage_a);
+    const Tensor& b = read(op.b, ins.work_level, storage_b);
+    Tensor out(a.size());
+    parallel_for(0, a.size(), [&](std::size_t i) {
+      out[i] = evaluator_.multiply(a[i], b[i]);
+      evaluator_.relinearize_inplace(out[i]);
+      evaluator_.rescale_inplace(out[i]);
+    });
+    return out;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const QuadraticOp& op, const Instruction& ins, std::size_t, const Prepared*) {
+    Tensor storage;
+    const Tensor& x = read(op.x, ins.work_level, storage);
+    Tensor out(x.size());
+    parallel_for(0, x.size(), [&](std::size_t i) {
+      out[i] = evaluator_.square(x[i]);
+      if (op.linear != 0) {
+        Ciphertext linear = x[i].clone();
+        evaluator_.mul_constant_inplace(linear, op.linear, x[i].scale);
+        evaluator_.add_inplace(out[i], linear);
+      }
+      evaluator_.relinearize_inplace(out[i]);
+      evaluator_.rescale_inplace(out[i]);
+      if (op.negate) evaluator_.negate_inplace(out[i]);
+      out[i].scale *= op.scale_factor;
+      if (op.constant != 0) evaluator_.add_constant_inplace(out[i], op.constant);
+    });
+    (void)ins;
+    return out;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const PolynomialOp& op, const Instruction& ins, std::size_t, const Prepared*) {
+    Tensor storage;
+    const Tensor& x = read(op.x, ins.work_level, storage);
+    Tensor out(x.size());
+    parallel_for(0, x.size(), [&](std::size_t i) {
+      out[i] =
+          ckks::evaluate_polynomial(evaluator_, x[i], op.coefficients, ckks::PolynomialBasis::kMonomial, ins.scale);
+    });
+    return out;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const ScaleOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
+    Tensor x = take(op.x, ins.work_level, index);
+    parallel_for(0, x.size(), [&](std::size_t i) {
+      evaluator_.mul_constant_inplace(x[i], op.value, op.plain_scale);
+      evaluator_.rescale_inplace(x[i]);
+      evaluator_.drop_to_level_inplace(x[i], ins.level);
+    });
+    return x;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const AddPlainOp& op, const Instruction& ins, std::size_t index, const Prepared* prepared) {
+    Tensor x = take(op.x, ins.work_level, index);
+    parallel_for(0, x.size(), [&](std::size_t i) { evaluator_.add_plain_inplace(x[i], prepared->constants[i]); });
+    return x;
+  }
+
+  template <typename Prepared>
+  Tensor evaluate(const JoinOp& op, const Instruction& ins, std::size_t, const Prepared*) {
+    Tensor out;
+    for (const auto& part : op.parts) {
+      out.push_back(value(part.value)[static_cast<std::size_t>(part.ciphertext)].clone());
+      evaluator_.drop_to_level_inplace(out.back(), ins.work_level);
+    }
+    return out;
+  }
+
+  const Program& program_;
+  const ckks::Evaluator& evaluator_;
+  std::vector<Tensor> values_;
+  std::vector<std::size_t> last_use_;
+};
+
+void check_input(const Program& program, const ckks::Parameters& parameters, const Tensor& input) {
+  const Instruction& ins = program.input();
+  require(input.size() == static_cast<std::size_t>(ins.ciphertexts), ErrorKind::kMismatch,
+          "model \"{}\" takes {} ciphertext(s) per input, got {}", program.model, ins.ciphertexts, input.size());
+  for (const Ciphertext& c : input) {
+    require(c.parameters_id == parameters.id(), ErrorKind::kMismatch,
+            "the input was encrypted under other parameters than those of model \"{}\"", program.model);
+    require(c.parts.size() == 2 && c.level == ins.level && std::abs(c.scale / ins.scale - 1) < 1e-9,
+            ErrorKind::kMismatch, "model \"{}\" takes inputs at level {} and scale {}, got level {} and scale {}",
+            program.model, ins.level, ins.scale, c.level, c.scale);
+  }
+}
+
+}  // namespace
+
+Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::function<void(double, double)>& progress)
+    : parameters_(std::move(parameters)), program_(std::move(program)) {
+  check(program_, *parameters_);
+  const ckks::Encoder encoder(parameters_);
+  const auto total = static_cast<double>(program_.instructions.size());
+  for (const Instruction& ins : program_.instructions) {
+    auto prepared = std::make_unique<Prepared>();
+    const ring::Basis basis = parameters_->q_basis(ins.level);
+    if (const auto* op = std::get_if<LinearOp>(&ins.op)) {
+      prepared->map.emplace(encoder, *parameters_, op->map, op->plan, ins.work_level, op->plain_scale);
+      prepared->constants = encode_all(encoder, op->bias, ins.scale, basis);
+    } else if (const auto* add = std::get_if<AddPlainOp>(&ins.op)) {
+      prepared->constants = encode_all(encoder, add->constants, ins.scale, basis);
+    } else {
+      prepared.reset();
+    }
+    prepared_.push_back(std::move(prepared));
+    if (progress) progress(static_cast<double>(prepared_.size()), total);
+  }
+}
+
+Executor::~Executor() = default;
+
+std::size_t Executor::plaintext_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& p : prepared_) {
+    if (!p) continue;
+    if (p->map) bytes += p->map->bytes();
+    for (const auto& constant : p->constants) bytes += constant.poly.bytes();
+  }
+  return bytes;
+}
+
+std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vector<Ciphertext> input,
+                                      RunReport* report, const std::function<void(double, double)>& progress) const {
+  require(keys.parameters_id == parameters_->id(), ErrorKind::kMismatch,
+          "the evaluation keys were made for other parameters than those of model \"{}\"", program_.model);
+  check_input(program_, *parameters_, input);
+  const ckks::Evaluator evaluator(parameters_, &keys);
+  Run run(program_, evaluator, std::move(input));
+  const double start = now();
+  for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+    const double begin = now();
+    run.step(i, prepared_[i].get());
+    const Instruction& ins = program_.instructions[i];
+    if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
+    if (progress) progress(static_cast<double>(i + 1), static_cast<double>(program_.instructions.size()));
+  }
+  if (report) report->seconds = now() - start;
+  return run.output();
+}
+
+}  // namespace hearth::runtime

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ckks/evaluator.h"
+#include "compiler/program/program.h"
+
+namespace hearth::runtime {
+
+/// Time one instruction took.
+struct StageTime {
+  std::string name;
+  std::string op;
+  double seconds = 0;
+};
+
+struct RunReport {
+  std::vector<StageTime> stages;
+  double seconds = 0;
+};
+
+/// A program with its weights encoded, ready to serve any number of inputs. Thread safe to run.
+class Executor {
+ public:
+  /// Encodes all weights. `progress(done, total)` may be empty; calls come from one thread.
+  Executor(ckks::ParametersPtr parameters, compiler::Program program,
+           const std::function<void(double, double)>& progress = {});
+  ~Executor();
+
+  const compiler::Program& program() const { return program_; }
+  std::size_t plaintext_bytes() const;
+
+  /// Evaluates on the input's ciphertexts (count, level and scale as program().input() says; Error(kMismatch)
+  /// otherwise).
+  std::vector<ckks::Ciphertext> run(const ckks::EvaluationKeys& keys, std::vector<ckks::Ciphertext> input,
+                                    RunReport* report = nullptr,
+                                    const std::function<void(double, double)>& progress = {}) const;
+
+ private:
+  struct Prepared;
+  ckks::ParametersPtr parameters_;
+  compiler::Program program_;
+  std::vector<std::unique_ptr<Prepared>> prepared_;  // one an instruction, null where nothing is encoded
+};
+
+}  // namespace hearth::runtime
