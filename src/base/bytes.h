@@ -18,7 +18,8 @@ enum class Secrecy { kPublic, kSecret };
 
 /// Scalars whose bytes are the same on every machine Hearth supports (little-endian, IEEE 754).
 template <typename T>
-concept PlainScalar = std::is_arithmetic_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, long double>;
+concept PlainScalar = (std::is_arithmetic_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, long double>) ||
+                      std::is_same_v<T, std::byte>;
 
 /// Appends little-endian values to memory, or to a sink in pieces. One thread at a time.
 class ByteWriter {
@@ -99,8 +100,8 @@ class ByteReader {
   /// A view of the next `count` bytes.
   std::span<const std::byte> bytes(std::size_t count);
   /// Fills `out` with the next elements.
-  template <PlainScalar T>
-  void read_into(std::span<T> out) {
+  template <PlainScalar T, std::size_t kExtent>
+  void read_into(std::span<T, kExtent> out) {
     const auto from = bytes(checked_size(out.size(), sizeof(T)));
     if (!out.empty()) std::memcpy(out.data(), from.data(), from.size());
   }

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace hearth {
+
+/// Reads a whole file (or a pipe, until its end). Throws Error(kIo) if it cannot be opened or read, Error(kResource) if
+/// it holds more than `max_bytes`. Thread safe.
+std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// Puts `data` at `path` so that at any time, even after a crash, `path` holds either what it held before or all of
+/// `data`. kSecret: only the owner may read it (mode 0600). Throws Error(kIo). Thread safe.
+void write_file_atomic(const std::filesystem::path& path, std::span<const std::byte> data,
+                       Secrecy secrecy = Secrecy::kPublic);
+void write_file_atomic(const std::filesystem::path& path, std::string_view text, Secrecy secrecy = Secrecy::kPublic);
+
+/// A file in the making beside its final path; it takes that path's place at commit() and vanishes without it. Throws
+/// Error(kIo) naming the path, Error(kInvalidArgument) if the path is there but not a regular file. One thread at a
+/// time.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path, Secrecy secrecy = Secrecy::kPublic);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void append(std::span<const std::byte> data);
+  /// Overwrites bytes that were appended before.
+  void overwrite(std::uint64_t offset, std::span<const std::byte> data);
+  std::uint64_t size() const { return size_; }
+  /// Makes the content durable and visible at the path. Nothing may be written after.
+  void commit();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void write_at(std::uint64_t offset, std::span<const std::byte> data);
+
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// A regular file open for reading at any offset. Thread safe.
+class InputFile {
+ public:
+  explicit InputFile(std::filesystem::path path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  std::uint64_t size() const { return size_; }  ///< when it was opened
+  /// Fills `out`; Error(kCorrupt) if the file has meanwhile become too short.
+  void read(std::uint64_t offset, std::span<std::byte> out) const;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace hearth
