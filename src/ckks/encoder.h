@@ -16,26 +16,33 @@ class Encoder {
 
   /// Encodes a slot vector whose length is its period: a power of two from 1 to n/2; the vector repeats over all slots.
   /// `basis` is any set of ring primes (Q, or QP for linear maps). Coefficients are rounded to nearest; throws
-  /// Error(kOutOfRange as kInvalidArgument) when one exceeds 2^120, or a value is not finite.
+  /// Error(kInvalidArgument) when one exceeds 2^120, a value is not finite, or the scale is not positive and finite.
   /// `montgomery`: give residues in Montgomery form (for use as the b operand of dot).
   Plaintext encode(std::span<const std::complex<double>> values, double scale, const ring::Basis& basis,
                    bool montgomery = true) const;
-  Plaintext encode(std::span<const double> values, double scale, const ring::Basis& basis, bool montgomery = true) const;
+  Plaintext encode(std::span<const double> values, double scale, const ring::Basis& basis,
+                   bool montgomery = true) const;
   /// The same real value in every slot.
   Plaintext encode(double value, double scale, const ring::Basis& basis, bool montgomery = true) const;
 
-  /// Slots of a polynomial given by exact integer coefficients / scale: `poly` on q_basis(level) (dense, any domain).
-  /// Reconstructs each coefficient centred modulo the product of the basis. Returns n/2 values.
+  /// Slots of a polynomial given by exact integer coefficients / scale: `poly` in any domain, dense or of a subring
+  /// (then the slots repeat). Reconstructs each coefficient centred modulo the product of the basis, exactly, and
+  /// rounds it to a double once. Time grows with the square of the number of limbs. Returns n/2 values.
   std::vector<std::complex<double>> decode(const ring::Poly& poly, double scale) const;
 
-  /// The embedding itself, for tests and bootstrapping: `size` slots <-> 2*size real coefficients (re parts then im parts).
-  void slots_to_coefficients(std::span<std::complex<double>> slots) const;
+  /// The embedding itself, for tests and bootstrapping, in place on p values, p a power of two up to n/2: value j is
+  /// slot j on one side, coefficient j (real part) and coefficient j + p (imaginary part) of the subring of 2p
+  /// coefficients on the other. Neither scales nor rounds.
+  void slots_to_coefficients(std::span<std::complex<double>> values) const;
   void coefficients_to_slots(std::span<std::complex<double>> values) const;
 
  private:
+  Plaintext round_coefficients(std::span<const double> coefficients, double scale, const ring::Basis& basis,
+                               bool montgomery) const;
+
   ParametersPtr parameters_;
-  std::vector<std::complex<double>> roots_;   // exp(2 pi i k / 2n)
-  std::vector<std::uint32_t> rotation_group_;  // 5^j mod 2n
+  std::vector<std::complex<double>>
+      twiddles_;  ///< entry h + j: exp(2 pi i (5^j mod 8h) / 8h), h = 1, 2, 4.. n/4, j < h
 };
 
 }  // namespace hearth::ckks

@@ -22,9 +22,9 @@ enum class Security : std::uint8_t {
 /// One family of evaluation keys. A ciphertext at level l uses the first key set (in the order of `max_level`, smallest
 /// first) with max_level >= l, so shallow parts of a circuit can use small keys.
 struct KeySetSpec {
-  int max_level = 0;              ///< keys are made for the primes of levels 0..max_level
-  int digit_primes = 1;           ///< primes a digit (the last digit may have fewer)
-  int special_primes = 1;         ///< first so many of the special primes; their product should exceed every digit
+  int max_level = 0;       ///< keys are made for the primes of levels 0..max_level
+  int digit_primes = 1;    ///< primes a digit (the last digit may have fewer)
+  int special_primes = 1;  ///< first so many of the special primes; their product should exceed every digit
 };
 
 /// What a caller chooses. Everything else (the primes) follows deterministically.
@@ -39,27 +39,36 @@ struct ParameterSpec {
 };
 
 struct SecurityReport {
-  double log_qp = 0;       ///< log2 of the largest modulus any key lives under
-  double limit = 0;        ///< largest log2(QP) at 128 bits; 0 when there is no row for this n and secret
+  double log_qp = 0;  ///< log2 of the largest modulus any key lives under
+  double limit = 0;   ///< largest log2(QP) at 128 bits; 0 when there is no row for this n and secret
   bool at_least_128 = false;
   /// 128 * limit / log_qp: security falls about inversely with log QP at fixed n. An estimate, not a guarantee.
   double estimated_bits = 0;
   std::string source;  ///< of the row
 };
 
-/// Largest log2(QP) at 128 bits classical security (DESIGN.md section 3), or 0 when unknown. A sparse secret between two
-/// rows uses the row of the smaller h.
+/// Largest log2(QP) at 128 bits classical security (DESIGN.md section 3), or 0 when unknown. A sparse secret between
+/// two rows uses the row of the smaller h.
 double max_log_qp_128(int log_n, SecretKind secret, int hamming_weight);
+
+/// Judges a spec whose largest key modulus has `log_qp` bits.
+SecurityReport assess_security(const ParameterSpec& spec, double log_qp);
 
 /// An immutable, validated parameter set with its ring. Share by shared_ptr; thread safe.
 ///
-/// Ring prime indices: levels in order (level 0 first), then the special primes. So the basis of a ciphertext at level l
-/// is 0..q_count(l)-1.
+/// Ring prime indices: levels in order (level 0 first), then the special primes. So the basis of a ciphertext at level
+/// l is 0..q_count(l)-1.
 class Parameters {
  public:
-  /// Throws Error(kInvalidArgument) for shapes that make no sense and Error(kSecurity), with the numbers, for a modulus
-  /// too large for 128 bits unless spec.security is kNone.
+  /// Primes are the largest that fit: first the special primes in order, then q0 and the levels in order, each the
+  /// largest prime below 2^bits that is 1 mod 2n and not taken yet. The same spec gives the same primes everywhere.
+  ///
+  /// Accepted: log_n in [11, 17] (from 4 with Security::kNone); every bit size in [max(20, log_n + 2), 30]; at most 64
+  /// primes in all; the special modulus of each key set at least half its largest digit. Throws Error(kInvalidArgument)
+  /// for shapes that make no sense and Error(kSecurity), with the numbers, for a modulus too large for 128 bits (or a
+  /// secret nobody has estimated) unless spec.security is kNone.
   static std::shared_ptr<const Parameters> create(const ParameterSpec& spec);
+  ~Parameters();
 
   const ParameterSpec& spec() const { return spec_; }
   const ring::Ring& ring() const { return *ring_; }
@@ -81,28 +90,31 @@ class Parameters {
   /// Index of the key set a ciphertext at `level` uses.
   int key_set_for(int level) const;
   int key_set_count() const { return static_cast<int>(spec_.key_sets.size()); }
-  /// Digits of key set `set`, each a list of ring primes; digits with no prime at or below q_count(level) are left out
-  /// and the last one is cut to the primes present.
+  /// Digits of key set `set`, each a list of ring primes; digits with no prime below q_count(level) are left out and
+  /// the last one is cut to the primes present. Digit d always starts at ring prime d * digit_primes.
   std::vector<ring::Basis> digits(int set, int level) const;
 
   const SecurityReport& security() const { return security_; }
-  /// 64-bit fingerprint of the primes and the spec (XXH3): equal means compatible. Stored with every key and ciphertext.
+  /// 64-bit fingerprint of the primes and the spec (XXH3): equal means compatible. Stored with every key and
+  /// ciphertext.
   std::uint64_t id() const { return id_; }
 
   /// Shared, lazily made constants. Thread safe.
-  const ring::RoundedDivider& rescaler(int level) const;             ///< drops the primes of `level`
-  const ring::RoundedDivider& mod_down(int level, int set) const;    ///< q_basis(level) + P(set) -> q_basis(level)
+  const ring::RoundedDivider& rescaler(int level) const;           ///< drops the primes of `level`
+  const ring::RoundedDivider& mod_down(int level, int set) const;  ///< q_basis(level) + P(set) -> q_basis(level)
   const ring::BaseConverter& mod_up(int level, int set, int digit) const;  ///< digit -> rest of qp_basis(level, set)
 
  private:
-  Parameters() = default;
+  explicit Parameters(const ParameterSpec& spec);
+  void check_level(int level) const;
+  void check_set(int set) const;
   struct Cache;
   ParameterSpec spec_;
   std::unique_ptr<ring::Ring> ring_;
   std::vector<int> q_count_;
   SecurityReport security_;
   std::uint64_t id_ = 0;
-  std::shared_ptr<Cache> cache_;
+  std::unique_ptr<Cache> cache_;
 };
 
 using ParametersPtr = std::shared_ptr<const Parameters>;

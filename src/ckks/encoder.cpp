@@ -1,0 +1,211 @@
+#include "ckks/encoder.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/scratch.h"
+#include "ckks/crt.h"
+#include "ckks/embedding.h"
+
+namespace hearth::ckks {
+namespace {
+
+using Complex = std::complex<double>;
+__extension__ using Int128 = __int128;
+__extension__ using UInt128 = unsigned __int128;
+
+constexpr double kLargestCoefficient = 0x1p120;
+constexpr std::size_t kBlock = 2048;                             ///< residues that stay in the first-level cache
+constexpr std::size_t kParallelResidues = std::size_t{1} << 17;  ///< fewer are done faster on one thread
+
+/// Adding this to |x| < 2^51 leaves round(x) in the low bits of the sum.
+constexpr double kRounder = 0x1.8p52;
+
+/// Largest magnitude, or infinity when a coefficient is not a number.
+double largest_magnitude(std::span<const double> coefficients) {
+  double largest = 0;
+  bool ordered = true;
+  for (const double c : coefficients) {
+    ordered &= !std::isnan(c);
+    largest = std::max(largest, std::abs(c));
+  }
+  return ordered ? largest : HUGE_VAL;
+}
+
+/// Integers as `count` words of 32 bits each, biased by 2^(32 count - 1) to be non-negative. Row w holds word w of all.
+struct BiasedWords {
+  std::size_t count;
+  std::size_t size;
+  Scratch<std::uint32_t> rows;
+
+  BiasedWords(std::size_t word_count, std::size_t length)
+      : count(word_count), size(length), rows(word_count * length) {}
+  std::uint32_t* row(std::size_t w) { return rows.data() + w * size; }
+};
+
+std::size_t words_needed(double largest) {
+  if (largest < 0x1p31 - 1) return 1;
+  return largest < 0x1p62 ? 2 : 4;
+}
+
+/// |x| < 2^31, so the magic sum's low word is the rounded value modulo 2^32.
+void split_one_word(std::span<const double> x, double scale, BiasedWords& out) {
+  std::uint32_t* row = out.row(0);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    row[i] = static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(x[i] * scale + kRounder)) + (1U << 31);
+  }
+}
+
+void split_two_words(std::span<const double> x, double scale, BiasedWords& out) {
+  std::uint32_t *low = out.row(0), *high = out.row(1);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::uint64_t biased = static_cast<std::uint64_t>(std::llrint(x[i] * scale)) + (std::uint64_t{1} << 63);
+    low[i] = static_cast<std::uint32_t>(biased);
+    high[i] = static_cast<std::uint32_t>(biased >> 32);
+  }
+}
+
+void split_four_words(std::span<const double> x, double scale, BiasedWords& out) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const UInt128 biased =
+        static_cast<UInt128>(static_cast<Int128>(std::nearbyint(x[i] * scale))) + (UInt128{1} << 127);
+    for (std::size_t w = 0; w < 4; ++w) out.row(w)[i] = static_cast<std::uint32_t>(biased >> (32 * w));
+  }
+}
+
+void split(std::span<const double> x, double scale, BiasedWords& out) {
+  if (out.count == 1) return split_one_word(x, scale, out);
+  if (out.count == 2) return split_two_words(x, scale, out);
+  split_four_words(x, scale, out);
+}
+
+/// out = x - bias mod q.
+void subtract_constant(std::uint32_t* out, std::size_t count, std::uint32_t bias, const ring::Modulus& m) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t difference = out[i] - bias;
+    out[i] = std::min(difference, difference + m.q);
+  }
+}
+
+/// Residues of the integers times `factor` modulo m.
+void reduce_words(BiasedWords& words, std::uint32_t factor, const ring::Modulus& m, std::uint32_t* out) {
+  const ring::Kernels& k = ring::kernels();
+  std::array<std::uint32_t, 4> weight{}, weight_shoup{};
+  for (std::size_t w = 0; w < words.count; ++w) {
+    weight[w] = w == 0 ? factor : mul_mod(weight[w - 1], m.r1, m);
+    weight_shoup[w] = shoup(weight[w], m);
+  }
+  const std::uint32_t bias = mul_mod(weight[words.count - 1], (1U << 31) % m.q, m);
+  alignas(64) std::array<std::uint32_t, kBlock> term;
+  for (std::size_t begin = 0; begin < words.size; begin += kBlock) {
+    const std::size_t count = std::min(kBlock, words.size - begin);
+    k.mul_scalar(out + begin, words.row(0) + begin, weight[0], weight_shoup[0], count, m);
+    for (std::size_t w = 1; w < words.count; ++w) {
+      k.mul_scalar(term.data(), words.row(w) + begin, weight[w], weight_shoup[w], count, m);
+      k.add(out + begin, out + begin, term.data(), count, m);
+    }
+    subtract_constant(out + begin, count, bias, m);
+  }
+}
+
+void check_period(std::size_t period, std::size_t slots) {
+  require(std::has_single_bit(period) && period <= slots, ErrorKind::kInvalidArgument,
+          "the number of slot values must be a power of two from 1 to {}, got {}", slots, period);
+}
+
+}  // namespace
+
+Encoder::Encoder(ParametersPtr parameters)
+    : parameters_(std::move(parameters)), twiddles_(embedding_twiddles(parameters_->slots())) {}
+
+Plaintext Encoder::round_coefficients(std::span<const double> coefficients, double scale, const ring::Basis& basis,
+                                      bool montgomery) const {
+  require(std::isfinite(scale) && scale > 0, ErrorKind::kInvalidArgument,
+          "the scale of an encoding must be positive and finite, got {}", scale);
+  const double largest = largest_magnitude(coefficients) * scale;
+  require(std::isfinite(largest), ErrorKind::kInvalidArgument, "cannot encode values that are not finite");
+  require(largest <= kLargestCoefficient, ErrorKind::kInvalidArgument,
+          "a coefficient of {:.3g} is too large to encode, at most 2^120 is supported; use a smaller scale", largest);
+
+  BiasedWords words(words_needed(largest), coefficients.size());
+  split(coefficients, scale, words);
+  Plaintext out{ring::Poly(coefficients.size(), basis, ring::Domain::kNtt), scale, montgomery};
+  const ring::Ring& ring = parameters_->ring();
+  const int log_size = std::countr_zero(coefficients.size());
+  const auto encode_limb = [&](std::size_t i) {
+    const ring::Modulus& m = ring.modulus(basis[i]);
+    reduce_words(words, montgomery ? m.r1 : 1U, m, out.poly.limb(i));
+    ring::kernels().ntt_forward(out.poly.limb(i), ring.ntt(basis[i], log_size));
+  };
+  if (coefficients.size() * basis.size() >= kParallelResidues) {
+    parallel_for(0, basis.size(), encode_limb);
+  } else {
+    for (std::size_t i = 0; i < basis.size(); ++i) encode_limb(i);
+  }
+  return out;
+}
+
+Plaintext Encoder::encode(std::span<const Complex> values, double scale, const ring::Basis& basis,
+                          bool montgomery) const {
+  const std::size_t period = values.size();
+  check_period(period, parameters_->slots());
+  Scratch<Complex> work(period);
+  std::copy(values.begin(), values.end(), work.data());
+  slots_to_coefficients({work.data(), period});
+  Scratch<double> coefficients(2 * period);
+  for (std::size_t j = 0; j < period; ++j) {
+    coefficients[j] = work[j].real();
+    coefficients[period + j] = work[j].imag();
+  }
+  return round_coefficients({coefficients.data(), 2 * period}, scale, basis, montgomery);
+}
+
+Plaintext Encoder::encode(std::span<const double> values, double scale, const ring::Basis& basis,
+                          bool montgomery) const {
+  check_period(values.size(), parameters_->slots());
+  Scratch<Complex> complex_values(values.size());
+  std::copy(values.begin(), values.end(), complex_values.data());
+  return encode(std::span<const Complex>(complex_values.data(), values.size()), scale, basis, montgomery);
+}
+
+Plaintext Encoder::encode(double value, double scale, const ring::Basis& basis, bool montgomery) const {
+  const std::array<double, 2> coefficients = {value, 0};
+  return round_coefficients(coefficients, scale, basis, montgomery);
+}
+
+std::vector<Complex> Encoder::decode(const ring::Poly& poly, double scale) const {
+  require(std::isfinite(scale) && scale > 0, ErrorKind::kInvalidArgument,
+          "the scale of a decoding must be positive and finite, got {}", scale);
+  require(poly.size() >= 2 && poly.size() <= parameters_->n() && !poly.empty(), ErrorKind::kInvalidArgument,
+          "cannot decode {} coefficients on {} primes with n = {}", poly.size(), poly.limbs(), parameters_->n());
+  ring::Poly coefficients = poly.clone();
+  ring::to_coefficient(parameters_->ring(), coefficients);
+  Buffer<double> reals(poly.size());
+  reconstruct_centred(parameters_->ring(), coefficients, reals.span());
+  // Together with the ciphertext, the exact coefficients would reveal the secret key.
+  ring::secure_wipe(coefficients.limb(0), coefficients.bytes());
+
+  const std::size_t slots = parameters_->slots(), period = poly.size() / 2;
+  std::vector<Complex> out(slots);
+  for (std::size_t j = 0; j < period; ++j) out[j] = {reals[j] / scale, reals[period + j] / scale};
+  ring::secure_wipe(reals.data(), reals.size() * sizeof(double));
+  coefficients_to_slots({out.data(), period});
+  for (std::size_t j = period; j < slots; ++j) out[j] = out[j - period];
+  return out;
+}
+
+void Encoder::slots_to_coefficients(std::span<Complex> values) const {
+  check_period(values.size(), parameters_->slots());
+  embed_inverse(values, twiddles_);
+}
+
+void Encoder::coefficients_to_slots(std::span<Complex> values) const {
+  check_period(values.size(), parameters_->slots());
+  embed(values, twiddles_);
+}
+
+}  // namespace hearth::ckks
