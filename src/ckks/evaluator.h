@@ -61,6 +61,9 @@ class Evaluator {
   /// Rotations of one ciphertext, sharing the decomposition.
   std::vector<Ciphertext> rotate_hoisted(const Ciphertext& a, std::span<const int> steps) const;
 
+  /// One rotation from digits made by hoist(a.parts[1], a.level): the same bits as rotate(a, steps).
+  Ciphertext rotate(const Ciphertext& a, const Hoisted& hoisted, int steps) const;
+
   // Building blocks of hoisted algorithms.
   Hoisted hoist(const ring::Poly& c1, int level) const;
   /// sum_d digit_d * key_d over QP: not yet permuted, not yet divided by P.

@@ -127,6 +127,12 @@ class RoundedDivider {
   RoundedDivider(const Ring& ring, const Basis& keep, const Basis& drop);
   Poly divide(const Poly& a) const;
 
+  /// The parts of divide(), for callers that fuse it with other work: the conversion drop -> keep, and D^-1 modulo each
+  /// kept prime with its Shoup companion. round(a / D) = (a - converted remainder) * D^-1.
+  const BaseConverter& converter() const { return converter_; }
+  std::span<const std::uint32_t> inverse() const { return inverse_; }
+  std::span<const std::uint32_t> inverse_shoup() const { return inverse_shoup_; }
+
  private:
   const Ring& ring_;
   BaseConverter converter_;                             // drop -> keep

@@ -1,0 +1,253 @@
+#include "ckks/key_switching.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "ring/limbs.h"
+
+namespace hearth::ckks {
+namespace {
+
+/// Distance between rows of scratch beyond their length, so that rows do not fall on the same cache sets.
+constexpr std::size_t kRowPadding = 64;
+
+std::size_t pitch(const SwitchLayout& layout) { return layout.n() + kRowPadding; }
+
+/// The division by P of a pair, in steps that can be interleaved with what produces the pair: the remainders modulo P
+/// first (special_row, then convert), after which each limb of Q can be finished on its own.
+class PairModDown {
+ public:
+  explicit PairModDown(const SwitchLayout& layout)
+      : layout_(layout),
+        divider_(layout.parameters().mod_down(layout.level(), layout.set())),
+        specials_(layout.limbs() - layout.q_limbs()),
+        remainder_(2 * specials_ * pitch(layout)),
+        converted_(2 * layout.q_limbs() * pitch(layout)) {}
+
+  /// Row for the NTT values of one half on limb j >= q_limbs().
+  std::uint32_t* special_row(std::size_t half, std::size_t j) {
+    return remainder_.data() + (half * specials_ + j - layout_.q_limbs()) * pitch(layout_);
+  }
+
+  void special_to_coefficient(std::size_t j) {
+    for (const std::size_t half : {0, 1}) ring::kernels().ntt_inverse(special_row(half, j), layout_.ntt(j));
+  }
+
+  /// Carries the remainders of both halves to the primes of Q.
+  void convert() {
+    for (const std::size_t half : {0, 1}) {
+      std::vector<const std::uint32_t*> in;
+      std::vector<std::uint32_t*> out;
+      for (std::size_t i = 0; i < specials_; ++i) in.push_back(special_row(half, layout_.q_limbs() + i));
+      for (std::size_t j = 0; j < layout_.q_limbs(); ++j) out.push_back(converted_row(half, j));
+      divider_.converter().convert(out.data(), in.data(), layout_.n());
+    }
+  }
+
+  /// out = (a - remainder) / P on limb j < q_limbs(); out may be a.
+  void finish(std::size_t half, std::size_t j, std::uint32_t* out, const std::uint32_t* a) {
+    const ring::Kernels& k = ring::kernels();
+    std::uint32_t* remainder = converted_row(half, j);
+    k.ntt_forward(remainder, layout_.ntt(j));
+    k.sub_mul_scalar(out, a, remainder, divider_.inverse()[j], divider_.inverse_shoup()[j], layout_.n(),
+                     layout_.modulus(j));
+  }
+
+ private:
+  std::uint32_t* converted_row(std::size_t half, std::size_t j) {
+    return converted_.data() + (half * layout_.q_limbs() + j) * pitch(layout_);
+  }
+
+  const SwitchLayout& layout_;
+  const ring::RoundedDivider& divider_;
+  std::size_t specials_;
+  Scratch<std::uint32_t> remainder_, converted_;
+};
+
+/// Rows of `c` in the coefficient domain.
+void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::uint32_t* rows) {
+  ring::for_each_limb(layout.q_limbs(), layout.n(), [&](std::size_t j) {
+    std::uint32_t* row = rows + j * pitch(layout);
+    std::memcpy(row, c.limb(j), layout.n() * sizeof(std::uint32_t));
+    ring::kernels().ntt_inverse(row, layout.ntt(j));
+  });
+}
+
+}  // namespace
+
+SwitchLayout::SwitchLayout(const Parameters& parameters, int level, int set)
+    : parameters_(&parameters),
+      level_(level),
+      set_(set),
+      primes_(parameters.qp_basis(level, set)),
+      digits_(parameters.digits(set, level)) {
+  const int key_level = parameters.spec().key_sets[static_cast<std::size_t>(set)].max_level;
+  require(level <= key_level, ErrorKind::kInvalidArgument,
+          "key set {} serves levels 0 to {}, but the ciphertext is at level {}", set, key_level, level);
+  q_limbs_ = static_cast<std::size_t>(parameters.q_count(level));
+  key_gap_ = static_cast<std::size_t>(parameters.q_count(key_level)) - q_limbs_;
+}
+
+std::size_t SwitchLayout::limb_of(int prime) const {
+  const auto found = std::find(primes_.begin(), primes_.end(), prime);
+  require(found != primes_.end(), ErrorKind::kInternal, "prime {} is not part of level {} of key set {}", prime, level_,
+          set_);
+  return static_cast<std::size_t>(found - primes_.begin());
+}
+
+std::uint32_t SwitchLayout::special_product(std::size_t j) const {
+  const ring::Modulus& m = modulus(j);
+  std::uint32_t product = 1;
+  for (std::size_t i = q_limbs_; i < limbs(); ++i) product = ring::mul_mod(product, modulus(i).q % m.q, m);
+  return product;
+}
+
+void SwitchLayout::check(const SwitchingKey& key) const {
+  require(key.set == set_, ErrorKind::kMismatch, "a switching key of key set {} cannot be used at level {}: set {} is",
+          key.set, level_, set_);
+  const std::size_t needed = limbs() + key_gap_;
+  require(key.a.size() == key.b.size(), ErrorKind::kMismatch,
+          "the switching key holds only a seed for its random half; call SwitchingKey::expand() first");
+  require(key.b.size() >= digits_.size(), ErrorKind::kMismatch,
+          "the switching key has {} digits, level {} of key set {} needs {}", key.b.size(), level_, set_,
+          digits_.size());
+  for (std::size_t d = 0; d < digits_.size(); ++d) {
+    const bool fits =
+        key.b[d].limbs() == needed && key.a[d].limbs() == needed && key.b[d].size() == n() && key.a[d].size() == n();
+    require(fits, ErrorKind::kMismatch, "digit {} of the switching key has {} limbs of {} words, expected {} of {}", d,
+            key.b[d].limbs(), key.b[d].size(), needed, n());
+  }
+}
+
+DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vector<ring::Poly>* into)
+    : layout_(layout), digits_(layout.digits().size()) {
+  require(c.domain() == ring::Domain::kNtt && c.limbs() == layout.q_limbs() && c.size() == layout.n(),
+          ErrorKind::kInternal, "key switching at level {} needs {} limbs in the NTT domain, got {}", layout.level(),
+          layout.q_limbs(), c.limbs());
+  rows_.assign(layout.limbs() * digits_, nullptr);
+  raw_.assign(layout.limbs() * digits_, nullptr);
+  const std::size_t stored = into != nullptr ? 0 : layout.limbs() * digits_ - layout.q_limbs();
+  storage_.emplace(stored * pitch(layout));
+  std::uint32_t* free_row = storage_->data();
+
+  Scratch<std::uint32_t> coefficients(layout.q_limbs() * pitch(layout));
+  to_coefficient_rows(layout, c, coefficients.data());
+  for (std::size_t d = 0; d < digits_; ++d) {
+    const ring::BaseConverter& converter =
+        layout.parameters().mod_up(layout.level(), layout.set(), static_cast<int>(d));
+    std::vector<const std::uint32_t*> in;
+    std::vector<std::uint32_t*> out;
+    for (const int prime : converter.from()) {
+      const std::size_t j = layout.limb_of(prime);
+      in.push_back(coefficients.data() + j * pitch(layout));
+      rows_[j * digits_ + d] = c.limb(j);
+      if (into == nullptr) continue;
+      std::memcpy((*into)[d].limb(j), c.limb(j), layout.n() * sizeof(std::uint32_t));
+      rows_[j * digits_ + d] = (*into)[d].limb(j);
+    }
+    for (const int prime : converter.to()) {
+      const std::size_t j = layout.limb_of(prime);
+      out.push_back(into != nullptr ? (*into)[d].limb(j) : free_row);
+      if (into == nullptr) free_row += pitch(layout);
+      rows_[j * digits_ + d] = raw_[j * digits_ + d] = out.back();
+    }
+    converter.convert(out.data(), in.data(), layout.n());
+  }
+}
+
+DigitRows::DigitRows(const SwitchLayout& layout, const Hoisted& hoisted)
+    : layout_(layout), digits_(layout.digits().size()) {
+  require(hoisted.level == layout.level() && hoisted.set == layout.set() && hoisted.digits.size() == digits_,
+          ErrorKind::kInvalidArgument, "the hoisted digits are of level {} and key set {}, expected {} and {}",
+          hoisted.level, hoisted.set, layout.level(), layout.set());
+  rows_.resize(layout.limbs() * digits_);
+  raw_.assign(layout.limbs() * digits_, nullptr);
+  for (std::size_t d = 0; d < digits_; ++d) {
+    for (std::size_t j = 0; j < layout.limbs(); ++j) rows_[j * digits_ + d] = hoisted.digits[d].limb(j);
+  }
+}
+
+void DigitRows::finish(std::size_t j) {
+  for (std::size_t d = 0; d < digits_; ++d) {
+    std::uint32_t*& row = raw_[j * digits_ + d];
+    if (row != nullptr) ring::kernels().ntt_forward(row, layout_.ntt(j));
+    row = nullptr;
+  }
+}
+
+void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::size_t j,
+                   std::uint32_t* out0, std::uint32_t* out1, bool accumulate0) {
+  const ring::Kernels& k = ring::kernels();
+  const std::size_t limb = layout.key_limb(j);
+  std::vector<const std::uint32_t*> halves(2 * digits.digits());
+  for (std::size_t d = 0; d < digits.digits(); ++d) {
+    halves[d] = key.b[d].limb(limb);
+    halves[digits.digits() + d] = key.a[d].limb(limb);
+  }
+  const std::uint32_t* const* b = halves.data();
+  const std::uint32_t* const* a = b + digits.digits();
+  k.dot(out0, digits.row(j), b, digits.digits(), 0, accumulate0, layout.n(), layout.modulus(j));
+  k.dot(out1, digits.row(j), a, digits.digits(), 0, false, layout.n(), layout.modulus(j));
+}
+
+void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::uint32_t g,
+                 std::size_t j, const std::uint32_t* c0, std::uint32_t* out0, std::uint32_t* out1) {
+  const ring::Kernels& k = ring::kernels();
+  const ring::Modulus& m = layout.modulus(j);
+  Scratch<std::uint32_t> rows(2 * pitch(layout));
+  std::uint32_t* ks0 = rows.data();
+  std::uint32_t* ks1 = rows.data() + pitch(layout);
+  if (c0 != nullptr) {
+    const std::uint32_t p = layout.special_product(j);
+    k.mul_scalar(ks0, c0, p, ring::shoup(p, m), layout.n(), m);
+  }
+  multiply_limb(layout, digits, key, j, ks0, ks1, c0 != nullptr);
+  k.automorphism(out0, ks0, g, layout.parameters().log_n());
+  k.automorphism(out1, ks1, g, layout.parameters().log_n());
+}
+
+void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink) {
+  layout.check(key);
+  PairModDown down(layout);
+  const std::size_t work = 4 * layout.n();
+  ring::for_each_limb(layout.limbs() - layout.q_limbs(), work, [&](std::size_t i) {
+    const std::size_t j = layout.q_limbs() + i;
+    digits.finish(j);
+    multiply_limb(layout, digits, key, j, down.special_row(0, j), down.special_row(1, j));
+    down.special_to_coefficient(j);
+  });
+  down.convert();
+  ring::for_each_limb(layout.q_limbs(), work, [&](std::size_t j) {
+    Scratch<std::uint32_t> rows(2 * pitch(layout));
+    std::uint32_t* ks0 = rows.data();
+    std::uint32_t* ks1 = rows.data() + pitch(layout);
+    digits.finish(j);
+    multiply_limb(layout, digits, key, j, ks0, ks1);
+    down.finish(0, j, ks0, ks0);
+    down.finish(1, j, ks1, ks1);
+    sink(j, ks0, ks1);
+  });
+}
+
+void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, const LimbSink& sink) {
+  PairModDown down(layout);
+  const std::size_t work = 2 * layout.n(), bytes = layout.n() * sizeof(std::uint32_t);
+  ring::for_each_limb(layout.limbs() - layout.q_limbs(), work, [&](std::size_t i) {
+    const std::size_t j = layout.q_limbs() + i;
+    std::memcpy(down.special_row(0, j), pair.c0.limb(j), bytes);
+    std::memcpy(down.special_row(1, j), pair.c1.limb(j), bytes);
+    down.special_to_coefficient(j);
+  });
+  down.convert();
+  ring::for_each_limb(layout.q_limbs(), work, [&](std::size_t j) {
+    Scratch<std::uint32_t> rows(2 * pitch(layout));
+    std::uint32_t* ks0 = rows.data();
+    std::uint32_t* ks1 = rows.data() + pitch(layout);
+    down.finish(0, j, ks0, pair.c0.limb(j));
+    down.finish(1, j, ks1, pair.c1.limb(j));
+    sink(j, ks0, ks1);
+  });
+}
+
+}  // namespace hearth::ckks
