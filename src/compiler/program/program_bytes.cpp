@@ -17,8 +17,8 @@ constexpr std::size_t kMaxCount = 0xffffffff;  // where the bytes left are the o
 // The tag an operation has in a file is its index in Op; these keep the two from drifting apart.
 static_assert(std::is_same_v<std::variant_alternative_t<1, Op>, LinearOp>);
 static_assert(std::is_same_v<std::variant_alternative_t<4, Op>, QuadraticOp>);
-static_assert(std::is_same_v<std::variant_alternative_t<8, Op>, JoinOp>);
-static_assert(std::variant_size_v<Op> == 9);
+static_assert(std::is_same_v<std::variant_alternative_t<7, Op>, JoinOp>);
+static_assert(std::variant_size_v<Op> == 8);
 
 std::uint32_t u32_size(std::size_t size) {
   require(size <= kMaxCount, ErrorKind::kResource, "{} entries do not fit a bundle", size);
@@ -84,12 +84,6 @@ class ProgramWriter {
     out_.i32(op.x);
     out_.u32(u32_size(op.coefficients.size()));
     out_.span(op.coefficients);
-  }
-
-  void write(const ScaleOp& op) {
-    out_.i32(op.x);
-    out_.f64(op.value);
-    out_.f64(op.plain_scale);
   }
 
   void write(const AddPlainOp& op) {
@@ -197,10 +191,8 @@ class ProgramReader {
       case 5:
         return read_polynomial();
       case 6:
-        return read_scale_op();
-      case 7:
         return read_add_plain();
-      case 8:
+      case 7:
         return read_join();
       default:
         fail(ErrorKind::kCorrupt, "{} has an operation of unknown kind {} at offset {}", in_.what(), tag,
@@ -251,14 +243,6 @@ class ProgramReader {
     op.x = read_value();
     const std::size_t count = in_.read_count(kMaxDegree, "coefficients", sizeof(double));
     for (std::size_t i = 0; i < count; ++i) op.coefficients.push_back(in_.finite());
-    return op;
-  }
-
-  Op read_scale_op() {
-    ScaleOp op;
-    op.x = read_value();
-    op.value = in_.finite();
-    op.plain_scale = read_scale("plaintext scale");
     return op;
   }
 
