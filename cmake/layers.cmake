@@ -10,16 +10,11 @@ function(hearth_layer name)
   hearth_warnings(hearth_${name})
 endfunction()
 
-# Warnings, sanitizers and link-time settings shared by every target of the project.
+# Warnings shared by every target of the project.
 function(hearth_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
   if(HEARTH_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
-  endif()
-  if(HEARTH_SANITIZE)
-    target_compile_options(${target} PUBLIC -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer
-                                            -fno-sanitize-recover=all)
-    target_link_options(${target} PUBLIC -fsanitize=${HEARTH_SANITIZE})
   endif()
 endfunction()
 

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Fails when an #include points up the chain of layers, or brings decryption to where a server could link it.
+
+The order is ARCHITECTURE.md's: base < ring < ckks < compiler/program < runtime < service < cli, with nn beside ring and
+compiler on top of nn. CMake's link lists say the same, but headers of a layer that is not linked are still found on the
+include path, so this test reads the #include lines.
+
+    tests/project/layering_test.py [ROOT]     ROOT: the repository, default the one this file is in
+"""
+
+import pathlib
+import re
+import sys
+
+SECRET = "ckks/secret"
+
+# What a folder of src/ may include besides itself and the public headers (hearth/...). Longest folder wins.
+ALLOWED = {
+    "base": set(),
+    "ring": {"base"},
+    "ckks": {"base", "ring"},
+    SECRET: {"base", "ring", "ckks"},
+    "nn": {"base"},
+    "compiler/program": {"base", "ring", "ckks"},
+    "compiler": {"base", "ring", "ckks", "compiler/program", "nn"},
+    "runtime": {"base", "ring", "ckks", "compiler/program"},
+    "service": {"base", "ring", "ckks", "compiler/program", "runtime"},
+    "cli": {"base", "ring", "ckks", "compiler/program", "compiler", "nn", "runtime", "service"},
+}
+
+# Who may hold a secret key: files and folders of src/ that the client is made of. Tests, benchmarks and examples may too.
+MAY_HOLD_SECRETS = re.compile(r"^src/(ckks/secret/|client/|service/client|cli/client)")
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+def sources(folder):
+    return sorted(p for p in folder.rglob("*") if p.suffix in {".h", ".cpp", ".inc"})
+
+
+def layer_of(path):
+    """The longest known folder that a path below src/ lies in, or None."""
+    known = [layer for layer in ALLOWED if path.startswith(layer + "/")]
+    return max(known, key=len, default=None)
+
+
+def includes(path):
+    for match in INCLUDE.finditer(path.read_text(encoding="utf-8")):
+        yield match.group(1), match.group(2)
+
+
+def check_layers(root):
+    src = root / "src"
+    for path in sources(src):
+        name = path.relative_to(src).as_posix()
+        layer = layer_of(name)
+        if layer is None:
+            yield f"src/{name}: in no known layer; add its folder to {pathlib.Path(__file__).name} and ARCHITECTURE.md"
+            continue
+        for quote, target in includes(path):
+            there = layer_of(target)
+            if quote == "<":
+                if there or target.startswith("hearth/"):
+                    yield f"src/{name}: write #include \"{target}\" with quotes, it is Hearth's own"
+            elif target.startswith("hearth/"):
+                if not (root / "include" / target).exists():
+                    yield f"src/{name}: #include \"{target}\" names no public header"
+            elif not (src / target).exists():
+                yield f"src/{name}: #include \"{target}\" names no file below src/ (write paths from src/)"
+            elif there == SECRET and layer != SECRET:
+                if not MAY_HOLD_SECRETS.match(f"src/{name}"):
+                    yield f"src/{name}: includes {target}, but only clients may hold secrets"
+            elif there != layer and there not in ALLOWED[layer]:
+                yield f"src/{name}: layer {layer} may not include {target}, which is of layer {there}"
+
+
+def check_public_headers(root):
+    include = root / "include"
+    for path in sources(include):
+        for quote, target in includes(path):
+            if quote == '"' and not (include / target).exists():
+                yield f"include/{path.relative_to(include).as_posix()}: public headers may not include \"{target}\""
+
+
+def check_server_closure(root):
+    """Nothing that the server's main file reaches through #include may be a secret's."""
+    src = root / "src"
+    for main in sorted((src / "cli").glob("*run*main*.cpp")) + sorted((src / "cli").glob("*server*main*.cpp")):
+        seen, todo = set(), [main]
+        while todo:
+            path = todo.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            if path.relative_to(src).as_posix().startswith(SECRET + "/"):
+                yield f"src/cli/{main.name}: reaches {path.relative_to(src)} through its includes"
+            todo += [src / target for _, target in includes(path) if (src / target).exists()]
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
+    problems = [*check_layers(root), *check_public_headers(root), *check_server_closure(root)]
+    for problem in problems:
+        print(problem)
+    print(f"{len(sources(root / 'src'))} files checked, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
