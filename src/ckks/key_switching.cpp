@@ -230,23 +230,19 @@ void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKe
   });
 }
 
-void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, const LimbSink& sink) {
+void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
   PairModDown down(layout);
-  const std::size_t work = 2 * layout.n(), bytes = layout.n() * sizeof(std::uint32_t);
-  ring::for_each_limb(layout.limbs() - layout.q_limbs(), work, [&](std::size_t i) {
+  const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
+  ring::for_each_limb(layout.limbs() - layout.q_limbs(), 2 * layout.n(), [&](std::size_t i) {
     const std::size_t j = layout.q_limbs() + i;
     std::memcpy(down.special_row(0, j), pair.c0.limb(j), bytes);
     std::memcpy(down.special_row(1, j), pair.c1.limb(j), bytes);
     down.special_to_coefficient(j);
   });
   down.convert();
-  ring::for_each_limb(layout.q_limbs(), work, [&](std::size_t j) {
-    Scratch<std::uint32_t> rows(2 * pitch(layout));
-    std::uint32_t* ks0 = rows.data();
-    std::uint32_t* ks1 = rows.data() + pitch(layout);
-    down.finish(0, j, ks0, pair.c0.limb(j));
-    down.finish(1, j, ks1, pair.c1.limb(j));
-    sink(j, ks0, ks1);
+  ring::for_each_limb(layout.q_limbs(), 2 * layout.n(), [&](std::size_t j) {
+    down.finish(0, j, out0.limb(j), pair.c0.limb(j));
+    down.finish(1, j, out1.limb(j), pair.c1.limb(j));
   });
 }
 

@@ -88,7 +88,7 @@ using LimbSink = std::function<void(std::size_t j, std::uint32_t* ks0, std::uint
 /// to the sink. Calls sink from several threads, once for each limb.
 void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink);
 
-/// Divides pairs over QP by P with rounding and hands each limb over like switch_key.
-void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, const LimbSink& sink);
+/// Divides a pair over QP by P with rounding. The results are on q_basis(level) and may share nothing with the pair.
+void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1);
 
 }  // namespace hearth::ckks

@@ -8,40 +8,51 @@
 
 namespace hearth::ckks {
 
-/// One linear map on slots in diagonal form: out_o = sum over inputs i and rotations r of diagonal(o, i, r) * rot(in_i, r),
-/// where rot is a rotation to the left. A diagonal is a real vector whose length is its period (a power of two up to
-/// n/2; the vector repeats). Plain data, in double precision; see PreparedLinearMap for evaluation.
+/// One linear map on slots in diagonal form: out_o = sum over inputs i and rotations r of diagonal(o, i, r) * rot(in_i,
+/// r), where rot is a rotation to the left. A diagonal is a real vector whose length is its period (a power of two up
+/// to n/2; the vector repeats). Plain data, in double precision; see PreparedLinearMap for evaluation.
 struct LinearMap {
   int inputs = 1, outputs = 1;
   /// [(output, input)][rotation in [0, n/2)] -> diagonal
   std::map<std::pair<int, int>, std::map<int, std::vector<double>>> blocks;
 };
 
-/// Baby-step giant-step split of the rotations of a map: rotation r = baby + giant with giant a multiple of `step`...
-/// any r is baby(r) = r mod step, giant(r) = r - baby(r). Babies are shared by all outputs, giants by all inputs.
+/// Baby-step giant-step split of the rotations of a map: rotation = baby + giant modulo the number of slots. With s the
+/// rotation as a signed number in [-slots/2, slots/2), baby = (s + offset) mod step - offset, so that with an offset
+/// the babies lie on both sides of 0. Babies are shared by all outputs, giants by all inputs.
 struct BsgsPlan {
-  int step = 1;              ///< power of two or any positive number
-  std::vector<int> babies;   ///< ascending, distinct, possibly with 0
-  std::vector<int> giants;
+  int step = 1;             ///< any positive number
+  std::vector<int> babies;  ///< ascending, distinct, in [0, slots), possibly with 0
+  std::vector<int> giants;  ///< likewise
+  int offset = 0;           ///< in [0, step)
+
+  int baby(int rotation, int slots) const;   ///< in [0, slots)
+  int giant(int rotation, int slots) const;  ///< in [0, slots)
 };
 
-/// Picks the step that minimises `baby_cost` per (input, non-zero baby) plus `giant_cost` per (output, non-zero giant).
+/// Picks the step and offset that minimise `baby_cost` per (input, non-zero baby) plus `giant_cost` per (output,
+/// non-zero giant); among equals the one with the fewest keys. Throws Error(kInvalidArgument) for a rotation outside
+/// [0, slots).
 BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost = 1, double giant_cost = 2);
-/// Rotations (steps in [0, slots)) for which keys are needed.
+/// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
 std::vector<int> rotations(const BsgsPlan& plan);
 
-/// A map encoded for one level and plaintext scale. Double hoisting (Bossuat et al. 2021, Alg. 6): one decomposition per
-/// input, baby rotations stay over QP, products accumulate over QP, one ModDown + key switch per giant step, one final
-/// ModDown. Periodic diagonals stay short.
+/// A map encoded for one level and plaintext scale. Double hoisting (Bossuat et al. 2021, Alg. 6): one decomposition
+/// per input, baby rotations stay over QP, products accumulate over QP, one ModDown + key switch per giant step, one
+/// final ModDown. Periodic diagonals stay short. Differs: limb by limb, so that the rotated inputs exist for one limb
+/// at a time; without baby rotations products stay in Q, and without any rotation no key is touched. Immutable; thread
+/// safe.
 class PreparedLinearMap {
  public:
-  /// Encodes every diagonal at `plain_scale` on qp_basis(level, key_set_for(level)). Runs in parallel.
+  /// Encodes every diagonal at `plain_scale` on qp_basis(level, key_set_for(level)) (on q_basis(level) when there are
+  /// no baby rotations). Runs in parallel. Throws Error(kInvalidArgument) for a diagonal whose length is not a power of
+  /// two up to the slots, a block outside the map, or a rotation that `plan` does not cover.
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map, const BsgsPlan& plan,
                     int level, double plain_scale);
 
   /// in.size() == inputs, all at `level` with equal scale. Result: `outputs` ciphertexts at the same level with scale
   /// in.scale * plain_scale (not rescaled). Every output must have at least one diagonal, else it is a zero encryption
-  /// without secrecy (0, 0).
+  /// without secrecy (0, 0). Throws Error(kMismatch) naming a rotation whose key is missing.
   std::vector<Ciphertext> apply(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
   /// The same through plain rotate / mul_plain / add: slow, obviously right; for tests.
   std::vector<Ciphertext> apply_naive(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
@@ -50,11 +61,23 @@ class PreparedLinearMap {
   int level() const { return level_; }
 
  private:
+  friend class LinearMapRun;
+
+  /// One diagonal, already rotated by -giant, that multiplies the baby-th rotation of an input.
+  struct Term {
+    int input = 0;
+    std::size_t baby = 0;  ///< index into plan_.babies
+    Plaintext diagonal;
+  };
+
+  void check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
+
   int level_ = 0, inputs_ = 0, outputs_ = 0;
   double plain_scale_ = 1;
   BsgsPlan plan_;
-  // [output][giant index][(input, baby index)] -> encoded diagonal, already rotated by -giant
-  std::vector<std::vector<std::map<std::pair<int, int>, Plaintext>>> diagonals_;
+  bool extended_ = false;  ///< some baby rotation is not 0, so products live over QP
+  /// [output][giant index] -> terms ordered by the length of their diagonals, then by input and baby.
+  std::vector<std::vector<std::vector<Term>>> terms_;
 };
 
 }  // namespace hearth::ckks

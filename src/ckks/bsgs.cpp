@@ -1,0 +1,145 @@
+// How the rotations of a linear map are split into baby and giant steps.
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <set>
+#include <tuple>
+
+#include "base/error.h"
+#include "ckks/linear_map.h"
+
+namespace hearth::ckks {
+namespace {
+
+/// Every step up to this is tried, besides powers of two and differences of rotations.
+constexpr int kSmallSteps = 128;
+constexpr std::size_t kDifferences = 128;
+
+/// The representative of a modulo b > 0 in [0, b).
+int floor_mod(int a, int b) {
+  const int r = a % b;
+  return r < 0 ? r + b : r;
+}
+
+int to_signed(int rotation, int slots) { return rotation >= (slots + 1) / 2 ? rotation - slots : rotation; }
+
+/// Distinct rotations by input and by output.
+struct Usage {
+  std::vector<std::set<int>> inputs, outputs;
+  std::set<int> all;
+};
+
+Usage usage_of(const LinearMap& map, int slots) {
+  Usage usage{.inputs = std::vector<std::set<int>>(static_cast<std::size_t>(map.inputs)),
+              .outputs = std::vector<std::set<int>>(static_cast<std::size_t>(map.outputs)),
+              .all = {}};
+  for (const auto& [block, diagonals] : map.blocks) {
+    require(block.first >= 0 && block.first < map.outputs && block.second >= 0 && block.second < map.inputs,
+            ErrorKind::kInvalidArgument,
+            "the linear map has a block (output {}, input {}) but only {} outputs and {} inputs", block.first,
+            block.second, map.outputs, map.inputs);
+    for (const auto& [rotation, diagonal] : diagonals) {
+      require(rotation >= 0 && rotation < slots, ErrorKind::kInvalidArgument,
+              "the linear map rotates by {}; expected 0 to {}", rotation, slots - 1);
+      usage.inputs[static_cast<std::size_t>(block.second)].insert(rotation);
+      usage.outputs[static_cast<std::size_t>(block.first)].insert(rotation);
+      usage.all.insert(rotation);
+    }
+  }
+  return usage;
+}
+
+/// Counts distinct non-zero values per list without clearing between lists: a value is seen when it carries the
+/// current stamp.
+class Counter {
+ public:
+  explicit Counter(int slots) : stamps_(static_cast<std::size_t>(slots), 0) {}
+  void start() { ++stamp_; }
+  bool first(int value) { return std::exchange(stamps_[static_cast<std::size_t>(value)], stamp_) != stamp_; }
+
+ private:
+  std::vector<int> stamps_;
+  int stamp_ = 0;
+};
+
+template <typename Part>
+std::size_t count_non_zero(const std::vector<std::set<int>>& lists, Counter& counter, Part&& part) {
+  std::size_t count = 0;
+  for (const std::set<int>& list : lists) {
+    counter.start();
+    for (const int rotation : list) {
+      const int value = part(rotation);
+      if (value != 0 && counter.first(value)) ++count;
+    }
+  }
+  return count;
+}
+
+std::set<int> candidate_steps(const std::set<int>& rotations, int slots) {
+  std::set<int> steps;
+  for (int step = 1; step <= slots; step *= 2) steps.insert(step);
+  for (int step = 1; step <= std::min(kSmallSteps, slots); ++step) steps.insert(step);
+  std::set<int> sorted;
+  for (const int rotation : rotations) sorted.insert(to_signed(rotation, slots));
+  if (sorted.empty()) return steps;
+  int previous = *sorted.begin();
+  std::size_t tried = 0;
+  for (const int rotation : sorted) {
+    if (++tried > kDifferences) break;
+    if (rotation - *sorted.begin() > 0) steps.insert(rotation - *sorted.begin());
+    if (rotation - previous > 0) steps.insert(rotation - previous);
+    previous = rotation;
+  }
+  return steps;
+}
+
+void fill_lists(BsgsPlan& plan, const std::set<int>& rotations, int slots) {
+  std::set<int> babies, giants;
+  for (const int rotation : rotations) {
+    babies.insert(plan.baby(rotation, slots));
+    giants.insert(plan.giant(rotation, slots));
+  }
+  plan.babies.assign(babies.begin(), babies.end());
+  plan.giants.assign(giants.begin(), giants.end());
+}
+
+}  // namespace
+
+int BsgsPlan::baby(int rotation, int slots) const {
+  const int s = to_signed(rotation, slots);
+  return floor_mod(floor_mod(s + offset, step) - offset, slots);
+}
+
+int BsgsPlan::giant(int rotation, int slots) const { return floor_mod(rotation - baby(rotation, slots), slots); }
+
+BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost, double giant_cost) {
+  const Usage usage = usage_of(map, slots);
+  Counter counter(slots);
+  BsgsPlan best;
+  std::tuple<double, std::size_t> best_cost(std::numeric_limits<double>::infinity(), 0);
+  for (const int step : candidate_steps(usage.all, slots)) {
+    for (const int offset : std::set<int>{0, (step - 1) / 2, step / 2}) {
+      const BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset};
+      const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
+      const auto giant = [&](int rotation) { return plan.giant(rotation, slots); };
+      const double cost = baby_cost * static_cast<double>(count_non_zero(usage.inputs, counter, baby)) +
+                          giant_cost * static_cast<double>(count_non_zero(usage.outputs, counter, giant));
+      const std::size_t keys = count_non_zero({usage.all}, counter, baby) + count_non_zero({usage.all}, counter, giant);
+      if (const std::tuple total(cost, keys); total < best_cost) {
+        best_cost = total;
+        best = plan;
+      }
+    }
+  }
+  fill_lists(best, usage.all, slots);
+  return best;
+}
+
+std::vector<int> rotations(const BsgsPlan& plan) {
+  std::set<int> out(plan.babies.begin(), plan.babies.end());
+  out.insert(plan.giants.begin(), plan.giants.end());
+  out.erase(0);
+  return {out.begin(), out.end()};
+}
+
+}  // namespace hearth::ckks
