@@ -1,0 +1,196 @@
+#include "ckks/polynomial.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth::ckks {
+namespace {
+
+using Coefficients = std::vector<double>;
+
+int degree_of(const Coefficients& p) { return static_cast<int>(p.size()) - 1; }
+
+void trim(Coefficients& p) {
+  while (p.size() > 1 && p.back() == 0) p.pop_back();
+}
+
+/// p = quotient * B_split + remainder for B the monomials or Chebyshev polynomials; split <= degree < 2 * split.
+std::pair<Coefficients, Coefficients> divide(const Coefficients& p, int split, PolynomialBasis basis) {
+  const auto middle = p.begin() + split;
+  Coefficients quotient(middle, p.end()), remainder(p.begin(), middle);
+  if (basis == PolynomialBasis::kChebyshev) {
+    // T_(split + k) = 2 T_split T_k - T_(split - k)
+    for (int k = 1; k <= degree_of(quotient); ++k) {
+      remainder[static_cast<std::size_t>(split - k)] -= quotient[static_cast<std::size_t>(k)];
+      quotient[static_cast<std::size_t>(k)] *= 2;
+    }
+  }
+  trim(quotient);
+  trim(remainder);
+  return {std::move(quotient), std::move(remainder)};
+}
+
+/// The values B_i(x), each made once, at depth ceil(log2 i) below x and relinearised.
+class Powers {
+ public:
+  Powers(const Evaluator& evaluator, const Ciphertext& x, PolynomialBasis basis)
+      : evaluator_(evaluator), basis_(basis) {
+    values_.emplace(1, x.clone());
+  }
+
+  const Ciphertext& get(int i) {
+    const auto found = values_.find(i);
+    return found != values_.end() ? found->second : values_.emplace(i, make(i)).first->second;
+  }
+
+  Ciphertext at_level(int i, int level) {
+    Ciphertext out = get(i).clone();
+    evaluator_.drop_to_level_inplace(out, level);
+    return out;
+  }
+
+ private:
+  /// B_i from its two halves, the larger one first.
+  Ciphertext make(int i) {
+    const int a = (i + 1) / 2, b = i / 2;
+    const int level = std::min(get(a).level, get(b).level);
+    const Ciphertext left = at_level(a, level);
+    Ciphertext product = a == b ? evaluator_.square(left) : evaluator_.multiply(left, at_level(b, level));
+    if (basis_ == PolynomialBasis::kChebyshev) complete_chebyshev(product, a - b);
+    evaluator_.relinearize_inplace(product);
+    evaluator_.rescale_inplace(product);
+    return product;
+  }
+
+  /// T_(a + b) = 2 T_a T_b - T_(a - b), on the product before it is rescaled.
+  void complete_chebyshev(Ciphertext& product, int difference) {
+    evaluator_.add_inplace(product, product);
+    if (difference == 0) return evaluator_.add_constant_inplace(product, -1);
+    Ciphertext lower = at_level(difference, product.level);
+    evaluator_.mul_constant_inplace(lower, 1, product.scale / lower.scale);
+    lower.scale = product.scale;
+    evaluator_.sub_inplace(product, lower);
+  }
+
+  const Evaluator& evaluator_;
+  PolynomialBasis basis_;
+  std::map<int, Ciphertext> values_;
+};
+
+class Evaluation {
+ public:
+  Evaluation(const Evaluator& evaluator, const Ciphertext& x, PolynomialBasis basis, int degree)
+      : evaluator_(evaluator),
+        basis_(basis),
+        powers_(evaluator, x, basis),
+        leaf_size_(1 << ((std::bit_width(static_cast<unsigned>(degree)) + 1) / 2)) {}
+
+  /// p(x) at `level` with exactly `scale`.
+  Ciphertext rescaled(const Coefficients& p, int level, double scale) {
+    Ciphertext sum = unscaled(p, level + 1, scale * evaluator_.parameters().level_modulus(level + 1));
+    evaluator_.relinearize_inplace(sum);
+    evaluator_.rescale_inplace(sum);
+    sum.scale = scale;
+    return sum;
+  }
+
+ private:
+  /// p(x) at `level` with exactly `scale`, where one rescaling is still to come; maybe with three parts. The products
+  /// it holds are of operands at `level`, so p of degree up to 2^depth(level) - 1 with a leading part that fits, see
+  /// below.
+  Ciphertext unscaled(const Coefficients& p, int level, double scale) {
+    const int degree = degree_of(p);
+    if (is_leaf(p, level)) return linear_combination(p, level, scale);
+    const int split = static_cast<int>(std::bit_floor(static_cast<unsigned>(degree)));
+    const auto [quotient, remainder] = divide(p, split, basis_);
+    if (degree_of(quotient) == 0) return constant_quotient(quotient[0], split, remainder, level, scale);
+    const Ciphertext power = powers_.at_level(split, level);
+    const Ciphertext factor = rescaled(quotient, level, scale / power.scale);
+    Ciphertext product = evaluator_.multiply(factor, power);
+    product.scale = scale;
+    if (degree_of(remainder) > 0 || remainder[0] != 0)
+      evaluator_.add_inplace(product, unscaled(remainder, level, scale));
+    return product;
+  }
+
+  /// Short polynomials are sums of constants times powers, unless a power they need lies below `level`: that happens to
+  /// the leading part only, which is then split further.
+  bool is_leaf(const Coefficients& p, int level) {
+    const int degree = degree_of(p);
+    if (degree < 2) return true;
+    return degree < leaf_size_ && powers_.get(1).level - polynomial_depth(degree - 1) >= level;
+  }
+
+  Ciphertext constant_quotient(double c, int split, const Coefficients& remainder, int level, double scale) {
+    Ciphertext sum = unscaled(remainder, level, scale);
+    add_multiple(sum, c, split);
+    return sum;
+  }
+
+  Ciphertext linear_combination(const Coefficients& p, int level, double scale) {
+    Ciphertext sum{.parts = {}, .level = level, .scale = scale, .parameters_id = evaluator_.parameters().id()};
+    for (int i = 0; i < 2; ++i) {
+      sum.parts.push_back(
+          ring::Poly::zero(evaluator_.parameters().n(), evaluator_.parameters().q_basis(level), ring::Domain::kNtt));
+    }
+    for (int i = 1; i <= degree_of(p); ++i) {
+      if (p[static_cast<std::size_t>(i)] != 0) add_multiple(sum, p[static_cast<std::size_t>(i)], i);
+    }
+    if (p[0] != 0) evaluator_.add_constant_inplace(sum, p[0]);
+    return sum;
+  }
+
+  /// sum += c * B_i(x)
+  void add_multiple(Ciphertext& sum, double c, int i) {
+    Ciphertext term = powers_.at_level(i, sum.level);
+    evaluator_.mul_constant_inplace(term, c, sum.scale / term.scale);
+    term.scale = sum.scale;
+    evaluator_.add_inplace(sum, term);
+  }
+
+  const Evaluator& evaluator_;
+  PolynomialBasis basis_;
+  Powers powers_;
+  int leaf_size_;
+};
+
+}  // namespace
+
+int polynomial_depth(int degree) {
+  require(degree >= 0, ErrorKind::kInvalidArgument, "a polynomial cannot have degree {}", degree);
+  return std::bit_width(static_cast<unsigned>(degree));
+}
+
+Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> coefficients,
+                               PolynomialBasis basis, double output_scale) {
+  require(!coefficients.empty(), ErrorKind::kInvalidArgument, "evaluate_polynomial: there are no coefficients");
+  for (const double c : coefficients) {
+    require(std::isfinite(c), ErrorKind::kInvalidArgument, "evaluate_polynomial: a coefficient is {}", c);
+  }
+  require(std::isfinite(output_scale) && output_scale > 0, ErrorKind::kInvalidArgument,
+          "evaluate_polynomial: the output scale must be positive and finite, got {}", output_scale);
+  require(x.parts.size() == 2, ErrorKind::kInvalidArgument,
+          "evaluate_polynomial: expected a ciphertext of 2 parts, got {}; relinearize products first", x.parts.size());
+  const int degree = static_cast<int>(coefficients.size()) - 1;
+  const int depth = polynomial_depth(degree);
+  require(depth <= x.level, ErrorKind::kInvalidArgument,
+          "evaluate_polynomial: degree {} takes {} levels, the ciphertext is at level {}", degree, depth, x.level);
+
+  Coefficients p(coefficients.begin(), coefficients.end());
+  trim(p);
+  Evaluation evaluation(evaluator, x, basis, std::max(degree_of(p), 1));
+  if (depth > 0) return evaluation.rescaled(p, x.level - depth, output_scale);
+  Ciphertext out = x.clone();
+  evaluator.mul_constant_inplace(out, 0, output_scale / x.scale);
+  out.scale = output_scale;
+  evaluator.add_constant_inplace(out, p[0]);
+  return out;
+}
+
+}  // namespace hearth::ckks
