@@ -46,7 +46,7 @@ class Buffer {
 
   Buffer clone() const {
     Buffer out(size_);
-    if (size_) std::memcpy(out.data_, data_, size_ * sizeof(T));
+    if (out.data_) std::memcpy(out.data_, data_, size_ * sizeof(T));
     return out;
   }
   void clear() {

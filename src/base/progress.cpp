@@ -97,7 +97,7 @@ void Progress::show() {
   if (!due(now)) return;
   shown_ = true;
   shown_at_ = now;
-  display_.write("\r" + line(Seconds(now - start_).count()) + "\x1b[K");
+  display_.write(fmt::format("\r{}\x1b[K", line(Seconds(now - start_).count())));
 }
 
 bool Progress::due(Clock::time_point now) const {
