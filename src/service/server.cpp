@@ -1,0 +1,53 @@
+#include "service/server.h"
+
+#include "base/error.h"
+
+namespace hearth::service {
+
+Server::Server(const std::filesystem::path& bundle, const ProgressFunction& progress) : name_(bundle.string()) {
+  compiler::ServerBundle contents = compiler::read_server_bundle(bundle);
+  prediction_ = contents.prediction;
+  parameters_ = ckks::Parameters::create(contents.program.parameters);
+  binding_ = {.model = contents.program.model, .model_id = contents.model_id, .parameters_id = parameters_->id()};
+  executor_ = std::make_unique<runtime::Executor>(parameters_, std::move(contents.program), progress);
+}
+
+ClientKeys Server::load_keys(const std::filesystem::path& file, const ProgressFunction& progress) const {
+  const EvaluationKeyFile keys(file);
+  require_same_model(keys.binding(), keys.name(), binding_, name_);
+  return {.binding = keys.binding(), .file = keys.name(), .keys = keys.load(*parameters_, program().keys, progress)};
+}
+
+CiphertextHead Server::check_input(const CiphertextFile& input, const ClientKeys& keys) const {
+  input.require_role(CiphertextRole::kInput);
+  require_same_model(input.head().binding, input.name(), binding_, name_);
+  require_same_model(keys.binding, keys.file, binding_, name_);
+  require_same_key(input.head().binding, input.name(), keys.binding, keys.file);
+  const int expected = program().input().ciphertexts;
+  require(input.head().ciphertexts == static_cast<std::uint32_t>(expected), ErrorKind::kMismatch,
+          "{} has {} ciphertexts an input, the model \"{}\" expects {}", input.name(), input.head().ciphertexts,
+          program().model, expected);
+  return input.head();
+}
+
+void Server::run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
+                 std::vector<runtime::RunReport>* reports, const ProgressFunction& progress) const {
+  const CiphertextFile in(input);
+  CiphertextHead head = check_input(in, keys);
+  const auto& result = program().instructions[static_cast<std::size_t>(program().output)];
+  head.role = CiphertextRole::kOutput;
+  head.seeded = false;
+  head.ciphertexts = static_cast<std::uint32_t>(result.ciphertexts);
+  CiphertextWriter out(output, head, parameters_->spec());
+  for (std::uint32_t i = 0; i < head.tensors; ++i) {
+    runtime::RunReport report;
+    const auto within = [&](double done, double total) {
+      if (progress && total > 0) progress(i + done / total, head.tensors);
+    };
+    out.add(executor_->run(keys.keys, in.read(*parameters_, i), &report, within));
+    if (reports) reports->push_back(std::move(report));
+  }
+  out.finish();
+}
+
+}  // namespace hearth::service

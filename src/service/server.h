@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "compiler/program/bundle.h"
+#include "runtime/executor.h"
+#include "service/wire/ciphertext_file.h"
+#include "service/wire/evaluation_key_file.h"
+
+namespace hearth::service {
+
+/// One client's evaluation keys, ready for one model. Immutable; thread safe.
+struct ClientKeys {
+  Binding binding;
+  std::string file;  ///< for messages
+  ckks::EvaluationKeys keys;
+};
+
+/// Runs one compiled model on encrypted inputs. Holds weights and, for the time of a call, a client's evaluation keys
+/// and ciphertexts: nothing here, nor in any library it links, can decrypt. Const methods are thread safe.
+class Server {
+ public:
+  /// Reads a server bundle and encodes its weights.
+  explicit Server(const std::filesystem::path& bundle, const ProgressFunction& progress = {});
+
+  const compiler::Program& program() const { return executor_->program(); }
+  const compiler::Prediction& prediction() const { return prediction_; }
+  const ckks::Parameters& parameters() const { return *parameters_; }
+  std::size_t plaintext_bytes() const { return executor_->plaintext_bytes(); }
+
+  /// Error(kMismatch) for keys of another model, Error(kSecurity) for a secret key.
+  ClientKeys load_keys(const std::filesystem::path& file, const ProgressFunction& progress = {}) const;
+
+  /// Runs every input of a ciphertext file and writes the outputs to another, one at a time: memory does not grow with
+  /// their number. Refuses ciphertexts of another model or secret key than the keys'. `reports`, if not null, receives
+  /// one entry an input. `progress` counts inputs.
+  void run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
+           std::vector<runtime::RunReport>* reports = nullptr, const ProgressFunction& progress = {}) const;
+
+ private:
+  CiphertextHead check_input(const CiphertextFile& input, const ClientKeys& keys) const;
+
+  std::string name_;
+  Binding binding_;
+  compiler::Prediction prediction_;
+  ckks::ParametersPtr parameters_;
+  std::unique_ptr<runtime::Executor> executor_;
+};
+
+}  // namespace hearth::service

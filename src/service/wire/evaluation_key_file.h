@@ -1,0 +1,72 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "base/container.h"
+#include "ckks/keys.h"
+#include "service/wire/binding.h"
+
+namespace hearth::service {
+
+/// Progress of a long operation: (done, total) in any unit. May be empty. Calls come from one thread at a time.
+using ProgressFunction = std::function<void(double, double)>;
+
+/// One key of a KeyRequest.
+struct KeyName {
+  bool relinearisation = false;
+  int set = 0;
+  std::uint32_t galois = 0;  ///< Galois element; 0 for a relinearisation key
+};
+/// The order of keys in a file: relinearisation keys, then Galois keys, each as the request lists them.
+std::vector<KeyName> key_names(const ckks::KeyRequest& request);
+
+/// Writes an evaluation key file (docs/format_files.md), one key at a time. Nothing appears at the path before
+/// finish().
+class EvaluationKeyWriter {
+ public:
+  EvaluationKeyWriter(const std::filesystem::path& path, const Binding& binding, const ckks::ParameterSpec& spec,
+                      const ckks::KeyRequest& request);
+  /// Keys in the order of key_names(request).
+  void add(const ckks::SwitchingKey& key);
+  /// Error(kInternal) unless all keys were added.
+  void finish();
+
+ private:
+  ContainerWriter out_;
+  std::vector<KeyName> names_;
+  std::size_t next_ = 0;
+};
+
+/// An evaluation key file, opened: kind, sections and the list of keys are checked, keys are read by load(). A secret
+/// key file is Error(kSecurity). Thread safe.
+class EvaluationKeyFile {
+ public:
+  explicit EvaluationKeyFile(const std::filesystem::path& path);
+  /// From memory that outlives the object; for fuzzing.
+  explicit EvaluationKeyFile(std::span<const std::byte> bytes);
+
+  const Binding& binding() const { return binding_; }
+  const ckks::ParameterSpec& parameters() const { return spec_; }
+  const std::vector<KeyName>& keys() const { return names_; }
+  const std::string& name() const { return file_.name(); }
+
+  /// Reads and expands the keys in `needed`, several at once; others are left in the file. Memory: the expanded keys
+  /// plus one unexpanded key a thread. Error(kMismatch) for other parameters or when a needed key is missing,
+  /// Error(kCorrupt) for damage.
+  ckks::EvaluationKeys load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
+                            const ProgressFunction& progress = {}) const;
+
+ private:
+  void open();
+  std::vector<std::size_t> find(const ckks::KeyRequest& needed) const;
+  ckks::SwitchingKey read(const ckks::Parameters& parameters, std::size_t index) const;
+
+  ContainerReader file_;
+  Binding binding_;
+  ckks::ParameterSpec spec_;
+  std::vector<KeyName> names_;
+};
+
+}  // namespace hearth::service

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/npy.h"
+
+namespace hearth::service {
+
+/// Number of network inputs in an array: 1 if the array has the network's input shape, n if it has one more dimension n
+/// in front; dimensions of extent 1 are ignored, so images {n, 28, 28} fit a network of {1, 1, 28, 28}. `input_shape`
+/// has the batch dimension 1. Error(kMismatch) naming `file` and both shapes otherwise.
+std::size_t count_inputs(const NpyArray& array, std::span<const std::int64_t> input_shape, const std::string& file);
+
+/// The values of input `index` (below count_inputs), a view of the array.
+std::span<const float> input_at(const NpyArray& array, std::span<const std::int64_t> input_shape, std::size_t index);
+
+/// "[1, 3, 32, 32]".
+std::string format_shape(std::span<const std::int64_t> shape);
+
+}  // namespace hearth::service
