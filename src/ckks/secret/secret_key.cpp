@@ -16,7 +16,7 @@ void check_coefficients(const Parameters& parameters, const std::vector<std::int
   int weight = 0;
   for (const std::int8_t c : coefficients) {
     const auto shifted = static_cast<unsigned>(c + 1);  // 0, 1, 2 when ternary
-    outside |= (2U - shifted) >> 31;
+    outside |= (shifted | (2U - shifted)) >> 31;
     weight += c * c;
   }
   require(outside == 0, ErrorKind::kInvalidArgument, "the coefficients of a secret key must be -1, 0 or 1");
