@@ -28,7 +28,7 @@ ALLOWED = {
     "service/wire": {"base", "ring", "ckks", "compiler/program"},
     "service/client": {"base", "ring", "ckks", "ckks/secret", "compiler/program", "service/wire"},
     "service": {"base", "ring", "ckks", "compiler/program", "runtime", "service/wire"},
-    "cli": {"base", "ring", "ckks", "compiler/program", "compiler", "nn", "runtime", "service", "service/wire", *SECRET},
+    "cli": {"base", "ring", "ckks", "nn", "compiler/program", "compiler", "runtime", "service", "service/wire"} | SECRET,
 }
 
 # Who may hold a secret key: the files that the client's program is made of. Tests, benchmarks and examples may too.
