@@ -37,16 +37,24 @@ ValueId emit_dense(NodeContext& node, Tensor weights, ValueId x) {
   return node.emit(Dense{std::move(weights), std::move(bias)}, {x});
 }
 
-/// beta * C of Gemm as a bias of the dense layer if it is a row, else as an addition behind it.
+/// beta * C of Gemm if it is a constant row for `outputs` columns; nothing if it is not.
+std::optional<Tensor> constant_row(const NodeContext& node, std::int64_t outputs, float beta) {
+  if (!node.is_constant(2)) return std::nullopt;
+  const Tensor c = scaled(node.tensor(2), beta);
+  if (c.size() == 1) return Tensor(Shape{outputs}, c.data[0]);
+  if (c.size() == outputs && c.shape.back() == outputs) return reshaped(c, {outputs});
+  return std::nullopt;
+}
+
+/// Adds beta * C of Gemm to a product behind the dense layer.
 ValueId add_gemm_bias(NodeContext& node, ValueId product, float beta) {
-  if (!node.has(2) || beta == 0.0F) return product;
-  if (!node.is_constant(2)) {
-    ValueId c = node.value(2);
-    if (beta != 1.0F) c = node.emit(MulConstant{Tensor(Shape{}, beta)}, {c});
-    return add_operands(node, product, c, 1.0F);
+  if (node.is_constant(2)) {
+    Tensor c = scaled(node.tensor(2), beta);
+    return add_operands(node, product, std::make_shared<Constant>(make_constant(std::move(c))), 1.0F);
   }
-  Tensor c = scaled(node.tensor(2), beta);
-  return add_operands(node, product, std::make_shared<Constant>(make_constant(std::move(c))), 1.0F);
+  ValueId c = node.value(2);
+  if (beta != 1.0F) c = node.emit(MulConstant{Tensor(Shape{}, beta)}, {c});
+  return add_operands(node, product, c, 1.0F);
 }
 
 }  // namespace
@@ -77,18 +85,23 @@ void convert_gemm(NodeContext& node) {
   const bool transpose_a = node.attribute("transA", std::int64_t{0}) != 0;
   const bool transpose_b = node.attribute("transB", std::int64_t{0}) != 0;
   const float alpha = node.attribute("alpha", 1.0F);
-  ValueId product = 0;
-  if (node.is_constant(1)) {
-    const ValueId a = transpose_a ? transpose_last_two(node, node.value(0)) : node.value(0);
-    Tensor weights = transpose_b ? node.tensor(1) : transposed_matrix(node.tensor(1));
-    product = emit_dense(node, scaled(std::move(weights), alpha), a);
-  } else {
+  const float beta = node.attribute("beta", 1.0F);
+  const bool biased = node.has(2) && beta != 0.0F;
+  if (!node.is_constant(1)) {
     // A B = (B' A')' with A constant.
     const ValueId b = transpose_b ? node.value(1) : transpose_last_two(node, node.value(1));
     Tensor weights = transpose_a ? transposed_matrix(node.tensor(0)) : node.tensor(0);
-    product = transpose_last_two(node, emit_dense(node, scaled(std::move(weights), alpha), b));
+    const ValueId product = transpose_last_two(node, emit_dense(node, scaled(std::move(weights), alpha), b));
+    return node.set(biased ? add_gemm_bias(node, product, beta) : product);
   }
-  node.set(add_gemm_bias(node, product, node.attribute("beta", 1.0F)));
+  const ValueId a = transpose_a ? transpose_last_two(node, node.value(0)) : node.value(0);
+  Tensor weights = transpose_b ? node.tensor(1) : transposed_matrix(node.tensor(1));
+  Dense dense{scaled(std::move(weights), alpha), Tensor(Shape{})};
+  const std::int64_t outputs = dense.weights.shape[0];
+  const std::optional<Tensor> row = biased ? constant_row(node, outputs, beta) : std::nullopt;
+  dense.bias = row ? *row : Tensor(Shape{outputs});
+  const ValueId product = node.emit(std::move(dense), {a});
+  node.set(biased && !row ? add_gemm_bias(node, product, beta) : product);
 }
 
 namespace {

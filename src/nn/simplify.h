@@ -5,15 +5,17 @@
 namespace hearth::nn {
 
 /// An equivalent graph with fewer and cheaper operations. Afterwards:
-/// - no Identity, no BatchNorm (folded into a neighbouring Conv2d or Dense where that is exact, else MulConstant and
-///   AddConstant, or absorbed by a Polynomial), no chains of constants, no nodes the output does not depend on;
-/// - x * x is a Polynomial, and scalar or per-channel factors and offsets around a Polynomial are part of it;
-/// - zero Pad lives in the pads of the Conv2d it feeds;
-/// - AveragePool, GlobalAveragePool and ReduceMean that only feed a Dense (through reshapes) are part of its weights,
+/// - no Identity, no BatchNorm, no nodes the output does not depend on, no reshapes or transposes that cancel;
+/// - x * x is a Polynomial, and so are sums and products of polynomials of one value (degree up to 16);
+/// - per-channel factors and offsets (from BatchNormalization or arithmetic with constants) are part of a neighbouring
+///   Conv2d or Dense; where there is none, of a neighbouring Polynomial; else one MulConstant and one AddConstant. An
+///   offset before a padded convolution becomes an AddConstant behind it, because padding is added after the offset;
+/// - zero Pad is part of the pads of the Conv2d or AveragePool it feeds;
+/// - pooling, transposition, slicing, padding and another Dense that only feed a Dense are part of its weights, as far
 /// as
-///   far as the weights stay of reasonable size.
+///   those stay below 4 million elements.
 /// The function is kept up to rounding: constants are combined in double and rounded to float once a step. Input and
-/// output shapes stay. Thread safe.
+/// output shapes stay. Throws Error(kInvalidArgument) for a graph that check() refuses. Thread safe.
 Graph simplify(const Graph& graph);
 
 }  // namespace hearth::nn
