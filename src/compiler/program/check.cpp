@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "ckks/polynomial.h"
 #include "compiler/program/program.h"
 
 namespace hearth::compiler {
@@ -51,6 +52,7 @@ class Checker {
   void scales_match(Value a, double expected) const {
     want(std::abs(at(a).scale / expected - 1) < 1e-6, "scales of operands do not match");
   }
+  int slots() const { return static_cast<int>(parameters_.slots()); }
   bool rotation(int r) const { return r >= 0 && static_cast<std::size_t>(r) < parameters_.slots(); }
 
   void check_op(const InputOp&) const { costs(0); }
@@ -80,12 +82,6 @@ class Checker {
     costs(ckks::polynomial_depth(static_cast<int>(op.coefficients.size()) - 1));
     for (const double c : op.coefficients) finite(c);
   }
-  void check_op(const ScaleOp& op) const {
-    same_count(op.x);
-    want(ins_.work_level > ins_.level, "it has no level to spend");
-    finite(op.value);
-    want(std::isfinite(op.plain_scale) && op.plain_scale >= 1, "its plaintext scale is impossible");
-  }
   void check_op(const AddPlainOp& op) const {
     costs(0);
     same_count(op.x);
@@ -113,7 +109,7 @@ class Checker {
       want(block.first >= 0 && block.first < op.map.outputs && block.second >= 0 && block.second < op.map.inputs,
            "its map has a block outside its size");
       for (const auto& [r, diagonal] : diagonals) {
-        want(rotation(r) && babies.contains(r % op.plan.step) && giants.contains(r - r % op.plan.step),
+        want(rotation(r) && babies.contains(op.plan.baby(r, slots())) && giants.contains(op.plan.giant(r, slots())),
              "a diagonal is not reached by its baby and giant steps");
         vector(diagonal);
       }
@@ -123,9 +119,10 @@ class Checker {
     vectors(op.bias);
   }
   void check_plan(const ckks::BsgsPlan& plan) const {
-    want(plan.step >= 1 && static_cast<std::size_t>(plan.step) <= parameters_.slots(), "its baby step is impossible");
-    for (const int b : plan.babies) want(b >= 0 && b < plan.step, "a baby step is out of range");
-    for (const int g : plan.giants) want(rotation(g) && g % plan.step == 0, "a giant step is out of range");
+    want(plan.step >= 1 && plan.step <= slots() && plan.offset >= 0 && plan.offset < plan.step,
+         "its baby-step giant-step split is impossible");
+    for (const int b : plan.babies) want(rotation(b), "a baby step is out of range");
+    for (const int g : plan.giants) want(rotation(g), "a giant step is out of range");
     want(std::is_sorted(plan.babies.begin(), plan.babies.end()) &&
              std::is_sorted(plan.giants.begin(), plan.giants.end()),
          "its steps are not sorted");

@@ -49,8 +49,7 @@ std::string op_name(const Op& op) {
   return std::visit(
       Overload{[](const InputOp&) { return "input"; }, [](const LinearOp&) { return "linear"; },
                [](const AddOp& o) { return o.subtract ? "sub" : "add"; }, [](const MultiplyOp&) { return "multiply"; },
-               [](const QuadraticOp&) { return "quadratic"; }, [](const PolynomialOp&) { return "polynomial"; },
-               [](const ScaleOp&) { return "scale"; }, [](const AddPlainOp&) { return "add_plain"; },
+               [](const QuadraticOp&) { return "quadratic"; }, [](const PolynomialOp&) { return "polynomial"; }, [](const AddPlainOp&) { return "add_plain"; },
                [](const JoinOp&) { return "join"; }},
       op);
 }
@@ -66,7 +65,6 @@ std::string to_string(const Program& program) {
                                       o.linear, o.constant, o.scale_factor);
                  },
                  [](const PolynomialOp& o) { return fmt::format("%{}, degree {}", o.x, o.coefficients.size() - 1); },
-                 [](const ScaleOp& o) { return fmt::format("%{}, times {:.6g}", o.x, o.value); },
                  [](const AddPlainOp& o) { return fmt::format("%{}", o.x); },
                  [](const auto& o) {
                    std::string list;

@@ -59,14 +59,6 @@ struct PolynomialOp {
   std::vector<double> coefficients;
 };
 
-/// out = x * value, brought exactly to the stated level and scale: multiplies by `value` encoded at plain_scale,
-/// rescales (one level), then drops to the level.
-struct ScaleOp {
-  Value x = 0;
-  double value = 1;
-  double plain_scale = 1;
-};
-
 /// out = x + constant vectors (one an output ciphertext, length its period). Free in levels.
 struct AddPlainOp {
   Value x = 0;
@@ -82,7 +74,7 @@ struct JoinOp {
   std::vector<Part> parts;
 };
 
-using Op = std::variant<InputOp, LinearOp, AddOp, MultiplyOp, QuadraticOp, PolynomialOp, ScaleOp, AddPlainOp, JoinOp>;
+using Op = std::variant<InputOp, LinearOp, AddOp, MultiplyOp, QuadraticOp, PolynomialOp, AddPlainOp, JoinOp>;
 
 /// Operands above the level an operation works at are dropped to it first (free): `work_level` is that level; `level`
 /// and `scale` are those of the result.

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "compiler/affine.h"
+#include "nn/graph.h"
+
+/// A network as arithmetic on flat vectors: what remains once operators are reduced to sparse matrices, products,
+/// polynomials and relabellings. Between nn::Graph and a Program; nothing here knows about ciphertexts.
+namespace hearth::compiler {
+
+namespace arith {
+
+struct Input {};
+/// y = A x + b.
+struct Linear {
+  Affine affine;
+};
+/// y = a + b or a - b.
+struct Add {
+  bool subtract = false;
+};
+/// y = a * b, element by element.
+struct Multiply {};
+/// y = sum_k coefficients[k] x^k, degree >= 2, leading coefficient not zero.
+struct Polynomial {
+  std::vector<double> coefficients;
+};
+/// y = x + constant.
+struct AddConstant {
+  std::vector<double> constant;
+};
+/// y[i] = x[source[i]], or 0 where source[i] < 0. Moves no data.
+struct View {
+  std::vector<std::int64_t> source;
+};
+/// The inputs one after another, then relabelled: y[i] = concatenation[source[i]].
+struct Concat {
+  std::vector<std::int64_t> source;
+};
+/// y = x, at a scale the compiler may choose; costs one level. Inserted where two branches must meet on one scale.
+struct Rescale {};
+
+using Op = std::variant<Input, Linear, Add, Multiply, Polynomial, AddConstant, View, Concat, Rescale>;
+
+}  // namespace arith
+
+struct ArithNode {
+  std::string name;
+  arith::Op op;
+  std::vector<int> inputs;  ///< indices of earlier nodes
+  nn::Shape shape;          ///< of the ONNX value it stands for: a hint for layouts; its product is the vector's length
+  /// Stride of the convolution or pooling this matrix comes from, a hint for layouts (1 otherwise).
+  std::int64_t stride = 1;
+};
+
+struct ArithGraph {
+  std::string name;
+  std::vector<ArithNode> nodes;  ///< node 0 is the input
+  int output = 0;
+
+  std::int64_t size(int node) const;
+  std::vector<std::vector<int>> users() const;
+};
+
+/// Reduces a simplified graph. Fuses chains of linear operators, offsets into biases, and per-channel quadratics into
+/// their neighbours, so that multiplicative depth is least. Throws Error(kUnsupported) naming the node for polynomials
+/// of degree above 2 that differ by channel.
+ArithGraph reduce(const nn::Graph& simplified);
+
+/// The value of every node, in double precision.
+std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input);
+
+/// Inserts Rescale nodes so that at every Add and Concat all operands can be brought to one scale: at most one operand
+/// has a scale fixed by what computed it (a product), and then the others are linear maps that serve nothing else.
+ArithGraph align_scales(ArithGraph graph);
+
+/// Levels each node's result must still have below it (output: 0) and the level its operation works at.
+struct Levels {
+  std::vector<int> result, work;
+};
+Levels assign_levels(const ArithGraph& graph);
+
+std::string to_string(const ArithGraph& graph);
+
+}  // namespace hearth::compiler

@@ -1,0 +1,157 @@
+#include "compiler/compile.h"
+
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "compiler/lower.h"
+#include "compiler/predict.h"
+#include "nn/simplify.h"
+
+namespace hearth::compiler {
+namespace {
+
+constexpr int kSmallestLogN = 11, kLargestLogN = 17;
+
+/// One way to compile: a ring degree and a width of the base modulus.
+struct Candidate {
+  ckks::ParametersPtr parameters;
+  LayoutPlan plan;
+  std::vector<NodeRange> ranges;
+  Lowered lowered;
+  double output_rms = 0;
+
+  double relative_error() const {
+    return lowered.error[static_cast<std::size_t>(lowered.program.output)] / std::max(output_rms, 1e-30);
+  }
+};
+
+/// Tries ring degrees from small to large until the predicted precision suffices; keeps the most precise otherwise.
+class Chooser {
+ public:
+  Chooser(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs, const CompileOptions& options)
+      : graph_(graph), inputs_(inputs), options_(options) {}
+
+  Candidate run() {
+    const int from = options_.log_n ? options_.log_n : kSmallestLogN;
+    const int to = options_.log_n ? options_.log_n : kLargestLogN;
+    for (int log_n = from; log_n <= to; ++log_n) {
+      if (!fits(log_n)) continue;
+      const LayoutPlan plan = choose_layouts(align_scales(graph_), 1 << (log_n - 1));
+      for (const int base_primes : {1, 2}) {
+        std::optional<Candidate> candidate = attempt(plan, log_n, base_primes);
+        if (!candidate) continue;
+        const bool enough = candidate->relative_error() <= options_.target_error;
+        if (!best_ || candidate->relative_error() < best_->relative_error()) best_ = std::move(candidate);
+        if (enough) return std::move(*best_);
+      }
+    }
+    if (best_) return std::move(*best_);
+    refuse();
+  }
+
+ private:
+  /// Whether the graph's levels fit at all, before the layout search, which costs time.
+  bool fits(int log_n) const { return choose_parameters(log_n, 1, depth(), {}, options_.security).has_value(); }
+  int depth() const { return assign_levels(align_scales(graph_)).result[0]; }
+
+  std::optional<Candidate> attempt(const LayoutPlan& plan, int log_n, int base_primes) const {
+    const Levels levels = assign_levels(plan.graph);
+    const auto spec =
+        choose_parameters(log_n, base_primes, levels.result[0], key_levels(plan, levels), options_.security);
+    if (!spec) return std::nullopt;
+    Candidate candidate;
+    candidate.parameters = ckks::Parameters::create(*spec);
+    candidate.plan = plan;
+    candidate.ranges = measure_ranges(plan.graph, inputs_);
+    candidate.output_rms = candidate.ranges[static_cast<std::size_t>(plan.graph.output)].rms;
+    candidate.lowered = lower(plan, candidate.ranges, *candidate.parameters, options_.margin);
+    return candidate;
+  }
+
+  [[noreturn]] void refuse() const {
+    const int log_n = options_.log_n ? options_.log_n : kLargestLogN;
+    fail(ErrorKind::kUnsupported,
+         "model \"{}\" needs {} levels of {} bits, more than ring degree 2^{} allows at 128 bits of security "
+         "(log2(QP) at most {}); activations by bootstrapping, which would refresh levels, are not in this version{}",
+         graph_.name, depth(), kPrimeBits, log_n, ckks::max_log_qp_128(log_n, ckks::SecretKind::kUniformTernary, 0),
+         options_.log_n ? "; try a larger --log-n" : "");
+  }
+
+  const ArithGraph& graph_;
+  const std::vector<std::vector<double>>& inputs_;
+  const CompileOptions& options_;
+  std::optional<Candidate> best_;
+};
+
+std::vector<std::vector<double>> as_vectors(const nn::Graph& graph, std::span<const nn::Tensor> calibration) {
+  require(!calibration.empty(), ErrorKind::kInvalidArgument,
+          "calibration needs at least one input of shape {}: ranges of all values are measured on it",
+          nn::to_string(graph.input_shape()));
+  std::vector<std::vector<double>> inputs;
+  for (const nn::Tensor& t : calibration) {
+    require(t.size() == nn::element_count(graph.input_shape()), ErrorKind::kInvalidArgument,
+            "a calibration input has shape {}, the model takes {}", nn::to_string(t.shape),
+            nn::to_string(graph.input_shape()));
+    for (const float v : t.data) {
+      require(std::isfinite(v), ErrorKind::kInvalidArgument, "a calibration input holds a value that is not finite");
+    }
+    inputs.emplace_back(t.data.begin(), t.data.end());
+  }
+  return inputs;
+}
+
+ClientBundle client_bundle(const nn::Graph& graph, const Candidate& c, const ServerBundle& server) {
+  const Program& program = server.program;
+  const Instruction& last = program.instructions[static_cast<std::size_t>(program.output)];
+  ClientBundle client;
+  client.model = program.model;
+  client.parameters = program.parameters;
+  client.keys = program.keys;
+  client.input_shape = graph.input_shape();
+  client.output_shape = graph.output_shape();
+  client.input_layout = c.lowered.input_layout;
+  client.output_layout = c.lowered.output_layout;
+  client.input_level = program.input().level;
+  client.input_scale = program.input().scale;
+  client.input_bound = c.ranges.front().abs_max;
+  client.output_level = last.level;
+  client.output_scale = last.scale;
+  client.output_bound = c.lowered.output_bound;
+  client.prediction = server.prediction;
+  client.model_id = server.model_id;
+  return client;
+}
+
+}  // namespace
+
+const std::vector<std::string>& compile_steps() {
+  static const std::vector<std::string> steps = {"import", "simplify", "layout", "lower", "predict"};
+  return steps;
+}
+
+Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration, const CompileOptions& options) {
+  require(options.margin >= 1, ErrorKind::kInvalidArgument, "the margin is {}, it must be at least 1", options.margin);
+  require(options.log_n == 0 || (options.log_n >= kSmallestLogN && options.log_n <= kLargestLogN),
+          ErrorKind::kInvalidArgument, "log2 of the ring degree is {}, it must be between {} and {}", options.log_n,
+          kSmallestLogN, kLargestLogN);
+  if (options.threads > 0) set_threads(options.threads);
+  const auto inputs = as_vectors(graph, calibration);
+  const nn::Graph simple = nn::simplify(graph);
+  const ArithGraph reduced = reduce(simple);
+  const Candidate chosen = Chooser(reduced, inputs, options).run();
+  Compiled out;
+  out.server.program = chosen.lowered.program;
+  out.server.prediction = predict(chosen.lowered, chosen.parameters, chosen.output_rms);
+  out.server.model_id = model_id(out.server.program);
+  out.client = client_bundle(graph, chosen, out.server);
+  out.dumps["import"] = nn::to_string(graph);
+  out.dumps["simplify"] = nn::to_string(simple) + to_string(reduced);
+  out.dumps["layout"] = to_string(chosen.plan);
+  out.dumps["lower"] = to_string(out.server.program);
+  out.dumps["predict"] = to_string(out.server.prediction);
+  return out;
+}
+
+}  // namespace hearth::compiler

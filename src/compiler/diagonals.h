@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ckks/linear_map.h"
+#include "compiler/affine.h"
+#include "compiler/program/layout.h"
+
+namespace hearth::compiler {
+
+/// A matrix between two layouts, as rotations and diagonals.
+///
+/// With periods P_in and P_out, a weight from slot a to slot b uses rotation r = (a - b) mod min(P_in, P_out). Where
+/// P_in > P_out the weight moves to the copy b + k P_out of its row that reads slot a with that r, and the P_in / P_out
+/// copies are summed afterwards by rotations ("folds"): the hybrid method of Halevi and Shoup (2014) for any matrix.
+struct PlacedAffine {
+  ckks::LinearMap map;
+  std::vector<int> folds;
+  std::vector<std::vector<double>> bias;  ///< one vector of length P_out a ciphertext; empty when all zero
+};
+
+/// Diagonals are cut to their least period.
+PlacedAffine place(const Affine& affine, const Layout& in, const Layout& out);
+
+/// Work of a placed matrix, for comparing layouts: counted without building it.
+struct PlacementCost {
+  int rotations = 0;  ///< distinct rotations (keys)
+  int babies = 0;     ///< hoisted rotations, summed over inputs, at the best baby-step giant-step split
+  int giants = 0;     ///< full rotations, summed over outputs
+  int folds = 0;      ///< full rotations
+  std::int64_t diagonals = 0;
+  /// In units of one hoisted rotation.
+  double total() const {
+    return babies + 2.2 * giants + 2.5 * folds + 0.12 * static_cast<double>(diagonals) + 0.5 * rotations;
+  }
+};
+PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out);
+
+/// The vector with its repetitions removed: shortest prefix of power-of-two length that generates it.
+std::vector<double> least_period(std::vector<double> v);
+
+}  // namespace hearth::compiler

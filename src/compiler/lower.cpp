@@ -1,0 +1,298 @@
+#include "compiler/lower.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+
+#include "base/error.h"
+#include "ckks/polynomial.h"
+#include "compiler/diagonals.h"
+
+namespace hearth::compiler {
+namespace {
+
+using arith::Linear;
+
+double square(double x) { return x * x; }
+
+/// Scales of all nodes, before any instruction is written.
+class Scales {
+ public:
+  Scales(const LayoutPlan& plan, const Levels& levels, const std::vector<NodeRange>& ranges,
+         const ckks::Parameters& parameters, double margin)
+      : graph_(plan.graph),
+        levels_(levels),
+        ranges_(ranges),
+        parameters_(parameters),
+        noise_(parameters),
+        margin_(margin) {
+    find_classes();
+    plan_backward();
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) scale_.push_back(actual(static_cast<int>(i)));
+  }
+
+  double operator[](int node) const { return scale_[static_cast<std::size_t>(node)]; }
+
+ private:
+  static bool keeps_scale(const arith::Op& op) {
+    return std::holds_alternative<arith::AddConstant>(op) || std::holds_alternative<arith::View>(op) ||
+           std::holds_alternative<arith::Add>(op) || std::holds_alternative<arith::Concat>(op);
+  }
+  const ArithNode& node(int i) const { return graph_.nodes[static_cast<std::size_t>(i)]; }
+  int find(int i) const {
+    return class_[static_cast<std::size_t>(i)] == i ? i : find(class_[static_cast<std::size_t>(i)]);
+  }
+  double modulus(int level) const { return parameters_.level_modulus(level); }
+
+  /// Values joined by operations that need one scale form a class; at most one member has a scale of its own making.
+  void find_classes() {
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) class_.push_back(static_cast<int>(i));
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (!keeps_scale(graph_.nodes[i].op)) continue;
+      for (const int v : graph_.nodes[i].inputs) class_[static_cast<std::size_t>(find(v))] = find(static_cast<int>(i));
+    }
+  }
+
+  /// Largest scale that keeps margin * |x| below half the modulus, with another bit in hand.
+  double largest(int i, double share = 1) const {
+    const double q = std::exp2(std::min(parameters_.log_q(levels_.result[static_cast<std::size_t>(i)]) * share, 400.0));
+    return q / (4 * margin_ * std::max(ranges_[static_cast<std::size_t>(i)].abs_max, 1e-6));
+  }
+
+  /// Scale that operand `x` of `user` should have, given the scale wanted of the user's result.
+  double wanted_operand(int user, int x, double result) const {
+    const ArithNode& n = node(user);
+    const double q = modulus(levels_.work[static_cast<std::size_t>(user)]);
+    if (std::holds_alternative<Linear>(n.op)) {
+      // Key-switching noise k / S against plaintext rounding p |x| / D with S D = result q fixed: equal at the optimum.
+      const double k = noise_.key_switch(levels_.work[static_cast<std::size_t>(user)]);
+      const double p = noise_.plain * std::max(ranges_[static_cast<std::size_t>(x)].rms, 1e-3);
+      return std::clamp(std::sqrt(result * q * k / p), 0x1p20, result * q / 0x1p14);
+    }
+    if (const auto* poly = std::get_if<arith::Polynomial>(&n.op)) {
+      if (poly->coefficients.size() > 3) return q;
+      return std::sqrt(result * q * std::abs(poly->coefficients[2]));
+    }
+    if (std::holds_alternative<arith::Multiply>(n.op)) return std::sqrt(result * q);
+    if (std::holds_alternative<arith::Rescale>(n.op)) return std::sqrt(result * q * noise_.rescale);
+    return result;
+  }
+
+  void plan_backward() {
+    const double unset = std::numeric_limits<double>::infinity();
+    wanted_.assign(graph_.nodes.size(), unset);
+    const auto out = static_cast<std::size_t>(graph_.output);
+    wanted_[static_cast<std::size_t>(find(graph_.output))] =
+        modulus(0) / (2 * margin_ * std::max(ranges_[out].abs_max, 1e-6));
+    for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
+      const int self = static_cast<int>(i);
+      double& own = wanted_[static_cast<std::size_t>(find(self))];
+      if (self != graph_.output || levels_.result[i] > 0) own = std::min(own, largest(self));
+      if (own == unset) own = largest(self);
+      if (keeps_scale(graph_.nodes[i].op)) continue;
+      for (const int v : graph_.nodes[i].inputs) {
+        double& operand = wanted_[static_cast<std::size_t>(find(v))];
+        operand = std::min({operand, wanted_operand(self, v, own), largest(v)});
+      }
+    }
+  }
+
+  /// Scale of a product as its operands make it; 0 for operations whose scale can be chosen.
+  double made(int i) {
+    const ArithNode& n = node(i);
+    const double q = modulus(levels_.work[static_cast<std::size_t>(i)]);
+    if (std::holds_alternative<arith::Multiply>(n.op)) return actual(n.inputs[0]) * actual(n.inputs[1]) / q;
+    const auto* poly = std::get_if<arith::Polynomial>(&n.op);
+    if (poly && poly->coefficients.size() == 3)
+      return square(actual(n.inputs[0])) / q / std::abs(poly->coefficients[2]);
+    return 0;
+  }
+
+  double actual(int i) {
+    const int root = find(i);
+    const auto known = actual_.find(root);
+    if (known != actual_.end()) return known->second;
+    double scale = wanted_[static_cast<std::size_t>(root)];
+    for (std::size_t j = 0; j < graph_.nodes.size(); ++j) {
+      if (find(static_cast<int>(j)) != root) continue;
+      if (const double s = made(static_cast<int>(j)); s > 0) scale = s;
+    }
+    return actual_[root] = scale;
+  }
+
+  const ArithGraph& graph_;
+  const Levels& levels_;
+  const std::vector<NodeRange>& ranges_;
+  const ckks::Parameters& parameters_;
+  NoiseModel noise_;
+  double margin_;
+  std::vector<int> class_;
+  std::vector<double> wanted_;  // of classes, at their root
+  std::map<int, double> actual_;
+  std::vector<double> scale_;
+};
+
+/// Rms over rows of the sum of squared weights.
+double row_energy(const Affine& a) {
+  double sum = 0;
+  for (const Weight& w : a.weights) sum += square(w.weight);
+  return sum / static_cast<double>(a.rows);
+}
+
+class Lowerer {
+ public:
+  Lowerer(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
+          double margin)
+      : plan_(plan),
+        ranges_(ranges),
+        parameters_(parameters),
+        noise_(parameters),
+        levels_(assign_levels(plan.graph)),
+        scales_(plan, levels_, ranges, parameters, margin) {}
+
+  Lowered run() {
+    out_.program.model = plan_.graph.name;
+    out_.program.parameters = parameters_.spec();
+    for (std::size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
+      const ArithNode& n = plan_.graph.nodes[i];
+      value_.push_back(std::visit([&](const auto& op) { return emit(static_cast<int>(i), n, op); }, n.op));
+    }
+    out_.program.output = value_[static_cast<std::size_t>(plan_.graph.output)];
+    out_.input_layout = plan_.layouts.front();
+    out_.output_layout = plan_.layouts[static_cast<std::size_t>(plan_.graph.output)];
+    const Instruction& last = out_.program.instructions[static_cast<std::size_t>(out_.program.output)];
+    out_.output_bound = std::exp2(parameters_.log_q(last.level) - 1) / last.scale;
+    out_.program.keys = required_keys(out_.program, parameters_);
+    return std::move(out_);
+  }
+
+ private:
+  Value value(const ArithNode& n, std::size_t k) const { return value_[static_cast<std::size_t>(n.inputs[k])]; }
+  double error(const ArithNode& n, std::size_t k) const { return out_.error[static_cast<std::size_t>(value(n, k))]; }
+  const NodeRange& range(const ArithNode& n, std::size_t k) const {
+    return ranges_[static_cast<std::size_t>(n.inputs[k])];
+  }
+  const Layout& layout(int i) const { return plan_.layouts[static_cast<std::size_t>(i)]; }
+
+  Value push(int i, Op op, double error_of_result) {
+    const ArithNode& n = plan_.graph.nodes[static_cast<std::size_t>(i)];
+    const auto at = static_cast<std::size_t>(i);
+    out_.program.instructions.push_back(
+        {n.name, std::move(op), layout(i).ciphertexts, levels_.work[at], levels_.result[at], scales_[i]});
+    out_.error.push_back(error_of_result);
+    return static_cast<Value>(out_.program.instructions.size()) - 1;
+  }
+
+  Value emit(int i, const ArithNode&, const arith::Input&) { return push(i, InputOp{}, noise_.fresh / scales_[i]); }
+
+  Value emit(int i, const ArithNode& n, const Linear& op) {
+    PlacedAffine placed = place(op.affine, layout(n.inputs[0]), layout(i));
+    return linear(i, n, std::move(placed), row_energy(op.affine));
+  }
+
+  Value emit(int i, const ArithNode& n, const arith::Rescale&) {
+    PlacedAffine placed;
+    placed.map.inputs = placed.map.outputs = layout(i).ciphertexts;
+    for (int c = 0; c < layout(i).ciphertexts; ++c) placed.map.blocks[{c, c}][0] = {1.0};
+    return linear(i, n, std::move(placed), 1);
+  }
+
+  Value linear(int i, const ArithNode& n, PlacedAffine placed, double energy) {
+    const int work = levels_.work[static_cast<std::size_t>(i)];
+    const double in = scales_[n.inputs[0]];
+    LinearOp op;
+    op.x = value(n, 0);
+    op.plain_scale = scales_[i] * parameters_.level_modulus(work) / in;
+    op.plan = ckks::plan_bsgs(placed.map, static_cast<int>(parameters_.slots()));
+    op.folds = std::move(placed.folds);
+    op.bias = std::move(placed.bias);
+    double products = std::exp2(static_cast<double>(op.folds.size()));
+    std::size_t diagonals = 0;
+    for (const auto& [block, list] : placed.map.blocks) diagonals += list.size();
+    products *= static_cast<double>(diagonals) / placed.map.outputs;
+    op.map = std::move(placed.map);
+    const bool rotates = op.plan.babies.size() > 1 || op.plan.giants.size() > 1;
+    const double switched = rotates ? noise_.key_switch(work) / in : 0;
+    const double variance = energy * (square(error(n, 0)) + square(switched)) +
+                            products * square(range(n, 0).rms * noise_.plain / op.plain_scale) +
+                            square(noise_.rescale / scales_[i]);
+    return push(i, std::move(op), std::sqrt(variance));
+  }
+
+  Value emit(int i, const ArithNode& n, const arith::Add& op) {
+    return push(i, AddOp{value(n, 0), value(n, 1), op.subtract}, std::hypot(error(n, 0), error(n, 1)));
+  }
+
+  Value emit(int i, const ArithNode& n, const arith::Multiply&) {
+    const double product = std::hypot(range(n, 0).rms * error(n, 1), range(n, 1).rms * error(n, 0));
+    return push(i, MultiplyOp{value(n, 0), value(n, 1)}, std::hypot(product, noise_.rescale / scales_[i]));
+  }
+
+  Value emit(int i, const ArithNode& n, const arith::Polynomial& op) {
+    const auto& c = op.coefficients;
+    double slope = 0;
+    for (std::size_t k = 1; k < c.size(); ++k) {
+      slope += static_cast<double>(k) * std::abs(c[k]) * std::pow(range(n, 0).rms, static_cast<double>(k) - 1);
+    }
+    const double e = std::hypot(slope * error(n, 0), noise_.rescale / scales_[i] * static_cast<double>(c.size() - 2));
+    if (c.size() > 3) return push(i, PolynomialOp{value(n, 0), c}, e);
+    return push(i, QuadraticOp{value(n, 0), c[1] / c[2], c[0], 1 / std::abs(c[2]), c[2] < 0}, e);
+  }
+
+  Value emit(int i, const ArithNode& n, const arith::AddConstant& op) {
+    PlacedAffine placed = place({n_rows(i), 0, {}, op.constant}, Layout{}, layout(i));
+    if (placed.bias.empty()) return value(n, 0);
+    return push(i, AddPlainOp{value(n, 0), std::move(placed.bias)}, error(n, 0));
+  }
+
+  Value emit(int, const ArithNode& n, const arith::View&) { return value(n, 0); }
+
+  Value emit(int i, const ArithNode& n, const arith::Concat&) {
+    JoinOp op;
+    double worst = 0;
+    for (std::size_t k = 0; k < n.inputs.size(); ++k) {
+      for (int c = 0; c < layout(n.inputs[k]).ciphertexts; ++c) op.parts.push_back({value(n, k), c});
+      worst = std::max(worst, error(n, k));
+    }
+    return push(i, std::move(op), worst);
+  }
+
+  std::int64_t n_rows(int i) const { return plan_.graph.size(i); }
+
+  const LayoutPlan& plan_;
+  const std::vector<NodeRange>& ranges_;
+  const ckks::Parameters& parameters_;
+  NoiseModel noise_;
+  Levels levels_;
+  Scales scales_;
+  std::vector<Value> value_;
+  Lowered out_;
+};
+
+}  // namespace
+
+std::vector<NodeRange> measure_ranges(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs) {
+  std::vector<NodeRange> ranges(graph.nodes.size());
+  for (const auto& input : inputs) {
+    const auto values = evaluate(graph, input);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      double energy = 0;
+      for (const double v : values[i]) {
+        ranges[i].abs_max = std::max(ranges[i].abs_max, std::abs(v));
+        energy += square(v);
+      }
+      ranges[i].rms += energy / static_cast<double>(values[i].size() * inputs.size());
+    }
+  }
+  for (NodeRange& r : ranges) r.rms = std::sqrt(r.rms);
+  return ranges;
+}
+
+Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
+              double margin) {
+  return Lowerer(plan, ranges, parameters, margin).run();
+}
+
+}  // namespace hearth::compiler

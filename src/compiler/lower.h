@@ -1,0 +1,55 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "compiler/layout_search.h"
+#include "compiler/program/program.h"
+
+namespace hearth::compiler {
+
+/// Largest and rms magnitude of every node's elements over the calibration inputs.
+struct NodeRange {
+  double abs_max = 0, rms = 0;
+};
+std::vector<NodeRange> measure_ranges(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs);
+
+/// Prime bits of one level and of special primes: the width DESIGN.md settles on.
+inline constexpr int kPrimeBits = 30;
+
+/// Chooses the modulus chain and key sets for a program with these levels on a ring of degree 2^log_n. `base_primes`:
+/// of level 0. `key_levels`: levels at which keys are used. Empty when 128 bits of security (if asked for) cannot be
+/// had.
+std::optional<ckks::ParameterSpec> choose_parameters(int log_n, int base_primes, int max_level,
+                                                     const std::vector<int>& key_levels, ckks::Security security);
+
+/// Levels at which a graph's operations need evaluation keys, ascending.
+std::vector<int> key_levels(const LayoutPlan& plan, const Levels& levels);
+
+/// Standard deviations of the noise that operations add, on a slot, in absolute units (to be divided by the scale).
+/// n = ring degree, h = weight of the secret.
+struct NoiseModel {
+  explicit NoiseModel(const ckks::Parameters& parameters);
+  double fresh = 0;    ///< secret-key encryption, encoding included: sqrt(n (sigma^2 + 1/12))
+  double rescale = 0;  ///< rounding in rescale and ModDown: sqrt(n (1 + h) / 12)
+  double plain = 0;    ///< rounding of an encoded plaintext: sqrt(n / 12)
+  /// Key switch at `level`: per digit, uniform residues below the digit times a Gaussian error, over P, plus rounding.
+  double key_switch(int level) const;
+
+ private:
+  const ckks::Parameters& parameters_;
+};
+
+struct Lowered {
+  Program program;
+  Layout input_layout, output_layout;
+  std::vector<double> error;  ///< predicted rms error of every instruction's elements, absolute
+  double output_bound = 0;    ///< outputs beyond wrap around
+};
+
+/// Writes the program: levels, scales (backward: the scale each value should have for least noise and no overflow;
+/// forward: what it gets), diagonals, keys. `margin`: headroom of every value over its largest calibrated magnitude.
+Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
+              double margin);
+
+}  // namespace hearth::compiler
