@@ -84,10 +84,10 @@ void write_prediction(ByteWriter& out, const Prediction& value) {
 
 Prediction read_prediction(ByteReader& in) {
   Prediction out;
-  out.log_n = in.i32();
-  out.levels = in.i32();
-  out.rotation_keys = in.i32();
-  out.threads = in.i32();
+  out.log_n = in.i32_in(0, 30, "predicted log2 of the ring degree");
+  out.levels = in.i32_in(0, 1 << 10, "predicted number of levels");
+  out.rotation_keys = in.i32_in(0, 1 << 30, "predicted number of rotation keys");
+  out.threads = in.i32_in(0, 1 << 16, "predicted number of threads");
   for (double* number : {&out.security_bits, &out.log_qp, &out.log_qp_limit, &out.key_bytes_file, &out.key_bytes_memory,
                          &out.input_bytes, &out.output_bytes, &out.plaintext_bytes, &out.seconds, &out.peak_bytes,
                          &out.output_error, &out.output_rms}) {

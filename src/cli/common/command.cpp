@@ -1,0 +1,131 @@
+#include "cli/common/command.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <new>
+
+#include "base/error.h"
+#include "base/parallel.h"
+
+namespace hearth::cli {
+namespace {
+
+void print_error(const std::string& message) { std::fprintf(stderr, "hearth: %s\n", printable(message).c_str()); }
+
+/// "hearth keygen" for the subcommand that was being parsed, else the name of the application.
+std::string command_name(const CLI::App& app) {
+  for (const CLI::App* sub : app.get_subcommands()) return app.get_name() + " " + sub->get_name();
+  return app.get_name();
+}
+
+int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  print_error(fmt::format("{}; see {} --help", error.what(), command_name(app)));
+  return kUsage;
+}
+
+int guarded(const std::function<void()>& body) {
+  try {
+    body();
+    return kSuccess;
+  } catch (const Error& error) {
+    print_error(error.what());
+    return error.kind() == ErrorKind::kInternal ? kBug : kFailure;
+  } catch (const std::bad_alloc&) {
+    print_error("out of memory");
+    return kFailure;
+  } catch (const std::filesystem::filesystem_error& error) {
+    print_error(error.what());
+    return kFailure;
+  } catch (const std::exception& error) {
+    print_error(fmt::format("internal error: {}", error.what()));
+    return kBug;
+  }
+}
+
+}  // namespace
+
+void add_common_options(CLI::App& app, CommonOptions& options, bool threads) {
+  app.add_flag("--json", options.json, "Print one JSON object on standard output and nothing else");
+  app.add_flag("--quiet", options.quiet, "No progress, no warnings");
+  if (threads) {
+    app.add_option("--threads", options.threads, "Threads to use (default: all of the machine)")
+        ->check(CLI::Range(1, 4096))
+        ->type_name("T");
+  }
+}
+
+int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_parse_error(app, error);
+  }
+  set_progress_enabled(!options.quiet);
+  const int code = guarded([&] {
+    if (options.threads > 0) set_threads(options.threads);
+    body();
+    require(std::fflush(stdout) == 0, ErrorKind::kIo, "cannot write to standard output");
+  });
+  return code;
+}
+
+void emit(const CommonOptions& options, const Json& json, const std::string& text) {
+  // Foreign names may be no valid UTF-8.
+  const std::string out = options.json ? json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : text;
+  require(std::fwrite(out.data(), 1, out.size(), stdout) == out.size(), ErrorKind::kIo,
+          "cannot write to standard output");
+}
+
+void warn(const CommonOptions& options, const std::string& message) {
+  if (!options.quiet) print_error("warning: " + message);
+}
+
+std::string printable(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string format_bytes(double bytes) {
+  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1024 && unit + 1 < std::size(units)) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.3g} {}", bytes, units[unit]);
+}
+
+std::string format_seconds(double seconds) {
+  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
+  if (seconds < 100) return fmt::format("{:.3g} s", seconds);
+  return format_duration(seconds);
+}
+
+std::string format_rows(const std::vector<std::pair<std::string, std::string>>& rows) {
+  std::size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, row.first.size());
+  std::string out;
+  for (const auto& [name, value] : rows) out += fmt::format("{:<{}}  {}\n", name, width, value);
+  return out;
+}
+
+Stage::Stage(const std::string& label, double expected_seconds)
+    : progress_(label, 1, expected_seconds), start_(Progress::Clock::now()) {}
+
+std::function<void(double, double)> Stage::reporter() {
+  return [this](double done, double total) {
+    if (total > 0) progress_.set(done / total);
+  };
+}
+
+double Stage::finish() {
+  progress_.finish();
+  return std::chrono::duration<double>(Progress::Clock::now() - start_).count();
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/progress.h"
+
+/// What every hearth command shares. All commands print results on standard output (one JSON object with --json and
+/// nothing else), and warnings, progress and one-line errors ("hearth: ...") on standard error.
+namespace hearth::cli {
+
+using Json = nlohmann::ordered_json;
+
+/// Exit codes, part of the interface (docs/cli.md).
+enum ExitCode : int {
+  kSuccess = 0,
+  kFailure = 1,  ///< an input or a file is unusable
+  kUsage = 2,    ///< the command line makes no sense
+  kBug = 3       ///< Hearth itself is wrong
+};
+
+struct CommonOptions {
+  bool json = false;
+  bool quiet = false;
+  int threads = 0;  ///< 0: all that the machine offers
+};
+
+/// Adds --json, --quiet and, if `threads`, --threads.
+void add_common_options(CLI::App& app, CommonOptions& options, bool threads = true);
+
+/// Parses, then runs `body`, and turns everything that can go wrong into a line and an exit code. `body` calls emit()
+/// at most once.
+int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body);
+
+/// Prints the result: `json` with --json, else `text`, which ends in a line break.
+void emit(const CommonOptions& options, const Json& json, const std::string& text);
+
+/// One line on standard error, unless --quiet.
+void warn(const CommonOptions& options, const std::string& message);
+
+/// `text` with control characters replaced: names in files are foreign, and terminals obey them.
+std::string printable(std::string text);
+
+/// "12.3 MiB".
+std::string format_bytes(double bytes);
+/// "12.3 ms", "4.56 s", "7:08".
+std::string format_seconds(double seconds);
+/// Two aligned columns, one line a row.
+std::string format_rows(const std::vector<std::pair<std::string, std::string>>& rows);
+
+/// A named piece of work with a progress line (base/progress.h) and a stopwatch.
+class Stage {
+ public:
+  explicit Stage(const std::string& label, double expected_seconds = 0);
+  /// (done, total), as the library reports.
+  std::function<void(double, double)> reporter();
+  /// Ends the line; seconds since construction.
+  double finish();
+
+ private:
+  Progress progress_;
+  Progress::Clock::time_point start_;
+};
+
+}  // namespace hearth::cli

@@ -1,0 +1,149 @@
+#include "cli/common/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <system_error>
+
+#include "base/error.h"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string message_of(int code) { return std::generic_category().message(code); }
+
+std::vector<char*> argument_vector(std::string& program, std::vector<std::string>& arguments) {
+  std::vector<char*> out{program.data()};
+  for (std::string& argument : arguments) out.push_back(argument.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+/// Ignores SIGINT and SIGTERM for the time of a scope.
+class IgnoredInterrupts {
+ public:
+  IgnoredInterrupts() {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGINT, &ignore, &interrupt_);
+    sigaction(SIGTERM, &ignore, &terminate_);
+  }
+  ~IgnoredInterrupts() {
+    sigaction(SIGINT, &interrupt_, nullptr);
+    sigaction(SIGTERM, &terminate_, nullptr);
+  }
+  IgnoredInterrupts(const IgnoredInterrupts&) = delete;
+  IgnoredInterrupts& operator=(const IgnoredInterrupts&) = delete;
+
+ private:
+  struct sigaction interrupt_ {};
+  struct sigaction terminate_ {};
+};
+
+struct Pipe {
+  Pipe() { require(::pipe2(ends.data(), O_CLOEXEC) == 0, ErrorKind::kIo, "cannot make a pipe: {}", message_of(errno)); }
+  ~Pipe() {
+    for (const int end : ends) {
+      if (end >= 0) ::close(end);
+    }
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  void close_writer() { ::close(std::exchange(ends[1], -1)); }
+  std::array<int, 2> ends{-1, -1};
+};
+
+pid_t spawn(std::string program, std::vector<std::string> arguments, int output) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  sigaddset(&defaults, SIGINT);
+  sigaddset(&defaults, SIGTERM);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  pid_t child = -1;
+  const std::vector<char*> vector = argument_vector(program, arguments);
+  const int code = posix_spawn(&child, program.c_str(), &actions, &attributes, vector.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  require(code == 0, ErrorKind::kIo, "cannot start {}: {}", program, message_of(code));
+  return child;
+}
+
+std::string read_to_end(int descriptor) {
+  std::string out;
+  std::array<char, 4096> piece;
+  while (true) {
+    const ssize_t got = ::read(descriptor, piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return out;
+    out.append(piece.data(), static_cast<std::size_t>(got));
+  }
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    require(errno == EINTR, ErrorKind::kIo, "cannot wait for a child process: {}", message_of(errno));
+  }
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace
+
+fs::path program_folder() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  require(!error, ErrorKind::kIo, "cannot find the folder of this program: {}", error.message());
+  return self.parent_path();
+}
+
+ProcessResult run_process(const fs::path& program, const std::vector<std::string>& arguments) {
+  const IgnoredInterrupts guard;
+  Pipe pipe;
+  const auto start = std::chrono::steady_clock::now();
+  const pid_t child = spawn(program.string(), arguments, pipe.ends[1]);
+  pipe.close_writer();
+  ProcessResult result;
+  result.output = read_to_end(pipe.ends[0]);
+  result.exit_code = wait_for(child);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+void replace_process(const fs::path& program, const std::vector<std::string>& arguments) {
+  std::string path = program.string();
+  std::vector<std::string> copies = arguments;
+  ::execv(path.c_str(), argument_vector(path, copies).data());
+  fail(ErrorKind::kIo, "cannot start {}: {}; is Hearth installed completely?", path, message_of(errno));
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::error_code error;
+  fs::path base = fs::temp_directory_path(error);
+  if (error) base = "/tmp";
+  std::string pattern = (base / "hearth-XXXXXX").string();
+  require(::mkdtemp(pattern.data()) != nullptr, ErrorKind::kIo, "cannot make a temporary folder in {}: {}",
+          base.string(), message_of(errno));
+  path_ = pattern;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+}  // namespace hearth::cli

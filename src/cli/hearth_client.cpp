@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "cli/common/command.h"
+#include "service/client/client.h"
+#include "service/wire/ciphertext_file.h"
+#include "service/wire/input_batch.h"
+
+// The data owner's commands: keygen, encrypt, decrypt. The only program of Hearth that touches a secret key.
+namespace {
+
+using namespace hearth;
+using cli::Json;
+namespace fs = std::filesystem;
+
+struct Options {
+  cli::CommonOptions common;
+  std::string bundle, key, input, output;
+  std::int64_t index = -1, count = -1;
+  bool force = false, insecure = false;
+};
+
+double size_of(const fs::path& path) { return static_cast<double>(fs::file_size(path)); }
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  require(!error && fs::is_directory(folder), ErrorKind::kIo, "cannot make the folder {}: {}", folder.string(),
+          error ? error.message() : "something else has that name");
+}
+
+void keygen(const Options& options) {
+  const service::Client client(options.bundle, options.insecure);
+  make_folder(options.output);
+  const fs::path secret = fs::path(options.output) / "secret.key";
+  const fs::path evaluation = fs::path(options.output) / "evaluation.key";
+  cli::Stage stage("Making keys");
+  client.make_keys(secret, evaluation, options.force, stage.reporter());
+  const double seconds = stage.finish();
+  const auto& keys = client.bundle().keys;
+  const std::size_t count = keys.galois.size() + keys.relinearisation_sets.size();
+  cli::emit(
+      options.common,
+      {{"secret_key", secret.string()},
+       {"secret_key_bytes", size_of(secret)},
+       {"evaluation_keys", evaluation.string()},
+       {"evaluation_key_bytes", size_of(evaluation)},
+       {"key_count", count},
+       {"security_bits", client.parameters().security().estimated_bits},
+       {"seconds", seconds}},
+      cli::format_rows({{"secret key", fmt::format("{} ({}): keep it, nobody else needs it", secret.string(),
+                                                   cli::format_bytes(size_of(secret)))},
+                        {"evaluation keys", fmt::format("{} ({}, {} keys): give it to the server", evaluation.string(),
+                                                        cli::format_bytes(size_of(evaluation)), count)},
+                        {"time", cli::format_seconds(seconds)}}));
+}
+
+/// Which inputs of the array to encrypt: --index I is one, --count K the first K, neither all.
+std::pair<std::size_t, std::size_t> selection(const Options& options, std::size_t available) {
+  const bool one = options.index >= 0;
+  const std::size_t first = one ? static_cast<std::size_t>(options.index) : 0;
+  const std::size_t count = one ? 1 : options.count > 0 ? static_cast<std::size_t>(options.count) : available;
+  require(first < available && count <= available - first, ErrorKind::kInvalidArgument,
+          "{} has {} inputs (numbers 0 to {}), but {} from number {} were asked for", options.input, available,
+          available - 1, count, first);
+  return {first, count};
+}
+
+void encrypt(const Options& options) {
+  const service::Client client(options.bundle, options.insecure);
+  const NpyArray inputs = read_npy(options.input);
+  const auto [first, count] =
+      selection(options, service::count_inputs(inputs, client.bundle().input_shape, options.input));
+  const service::ClientSecret secret = client.load_secret(options.key);
+  cli::Stage stage("Encrypting");
+  const service::EncryptReport report =
+      client.encrypt_file(secret, inputs, options.input, first, count, options.output, stage.reporter());
+  const double seconds = stage.finish();
+  for (const std::string& warning : report.warnings) cli::warn(options.common, warning);
+  const double bytes = size_of(options.output);
+  cli::emit(options.common,
+            {{"output", options.output},
+             {"bytes", bytes},
+             {"inputs", report.inputs},
+             {"first", first},
+             {"largest", report.largest},
+             {"seconds", seconds},
+             {"warnings", report.warnings}},
+            cli::format_rows({{"output", fmt::format("{} ({})", options.output, cli::format_bytes(bytes))},
+                              {"inputs", fmt::format("{}", report.inputs)},
+                              {"time", cli::format_seconds(seconds)}}));
+}
+
+std::size_t top_class(std::span<const float> values) {
+  return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+void decrypt(const Options& options) {
+  const service::Client client(options.bundle, options.insecure);
+  const service::ClientSecret secret = client.load_secret(options.key);
+  cli::Stage stage("Decrypting");
+  service::DecryptReport report;
+  const NpyArray outputs = client.decrypt_file(secret, options.input, &report, stage.reporter());
+  const double seconds = stage.finish();
+  for (const std::string& warning : report.warnings) cli::warn(options.common, warning);
+  if (!options.output.empty()) write_npy(options.output, outputs.shape, outputs.values);
+  const auto count = static_cast<std::size_t>(outputs.shape.front());
+  const std::size_t each = outputs.values.size() / count;
+  Json classes = Json::array();
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> values = std::span(outputs.values).subspan(i * each, each);
+    classes.push_back(top_class(values));
+    text += fmt::format("input {}: class {} ({:.4f})\n", i, top_class(values), values[top_class(values)]);
+  }
+  Json json = {{"inputs", count},          {"top_class", classes}, {"shape", outputs.shape},
+               {"values", outputs.values}, {"seconds", seconds},   {"warnings", report.warnings}};
+  if (!options.output.empty()) json["output"] = options.output;
+  cli::emit(options.common, json, text);
+}
+
+void add_bundle(CLI::App& app, Options& options) {
+  app.add_option("bundle", options.bundle, "Client bundle, from hearth compile")->required()->type_name("FILE");
+  app.add_flag("--insecure", options.insecure, "Accept a bundle below 128 bits of security (experiments only)");
+}
+
+void add_key(CLI::App& app, Options& options) {
+  app.add_option("--key", options.key, "Secret key, from hearth keygen")->required()->type_name("FILE");
+}
+
+void add_keygen(CLI::App& app, Options& options) {
+  CLI::App& sub = *app.add_subcommand("keygen", "Makes a secret key and the evaluation keys a model needs");
+  add_bundle(sub, options);
+  sub.add_option("-o,--output", options.output, "Folder for secret.key and evaluation.key")
+      ->required()
+      ->type_name("FOLDER");
+  sub.add_flag("--force", options.force, "Replace an existing secret key");
+  cli::add_common_options(sub, options.common);
+  sub.footer(
+      "Example:\n  hearth keygen out/client.hearth -o keys/\n\nsecret.key never leaves its owner; "
+      "evaluation.key goes to the server.");
+}
+
+void add_encrypt(CLI::App& app, Options& options) {
+  CLI::App& sub = *app.add_subcommand("encrypt", "Encrypts inputs from a .npy file");
+  add_bundle(sub, options);
+  add_key(sub, options);
+  sub.add_option("--input", options.input, "Inputs as the model expects them, normalised: one, or several stacked")
+      ->required()
+      ->type_name("FILE.npy");
+  auto* index = sub.add_option("--index", options.index, "Encrypt only this input, counted from 0")
+                    ->check(CLI::NonNegativeNumber)
+                    ->type_name("I");
+  sub.add_option("--count", options.count, "Encrypt only the first K inputs")
+      ->check(CLI::PositiveNumber)
+      ->type_name("K")
+      ->excludes(index);
+  sub.add_option("-o,--output", options.output, "Where to write the encrypted inputs")->required()->type_name("FILE");
+  cli::add_common_options(sub, options.common);
+  sub.footer(
+      "Example:\n  hearth encrypt out/client.hearth --key keys/secret.key --input images.npy --count 4 "
+      "-o input.ct");
+}
+
+void add_decrypt(CLI::App& app, Options& options) {
+  CLI::App& sub = *app.add_subcommand("decrypt", "Decrypts outputs; prints the top class of each");
+  add_bundle(sub, options);
+  add_key(sub, options);
+  sub.add_option("--input", options.input, "Encrypted outputs, from hearth run")->required()->type_name("FILE");
+  sub.add_option("-o,--output", options.output, "Where to write all outputs")->type_name("FILE.npy");
+  cli::add_common_options(sub, options.common);
+  sub.footer("Example:\n  hearth decrypt out/client.hearth --key keys/secret.key --input output.ct -o logits.npy");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Keys, encryption and decryption: the data owner's side of Hearth", "hearth");
+  app.require_subcommand(1);
+  Options options;
+  add_keygen(app, options);
+  add_encrypt(app, options);
+  add_decrypt(app, options);
+  return cli::run_command(app, argc, argv, options.common, [&] {
+    if (app.got_subcommand("keygen")) keygen(options);
+    if (app.got_subcommand("encrypt")) encrypt(options);
+    if (app.got_subcommand("decrypt")) decrypt(options);
+  });
+}
