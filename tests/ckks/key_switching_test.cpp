@@ -213,7 +213,7 @@ RC_GTEST_PROP(KeySwitchingProperty, RotatesSlotsWithinTheNoiseBound, ()) {
     rotated[static_cast<std::size_t>(i)] = values[static_cast<std::size_t>((i + steps + slots) % slots)];
     conjugated[static_cast<std::size_t>(i)] = std::conj(values[static_cast<std::size_t>(i)]);
   }
-  const double bound = noise.slots(std::hypot(noise.fresh(), noise.key_switch(level)), scale);
+  const double bound = noise.fresh_slots(scale) + noise.key_switch_slots(level, scale);
   RC_ASSERT(testing::distance(party.decrypt(party.evaluator.rotate(c, steps)), rotated) < bound);
   RC_ASSERT(testing::distance(party.decrypt(party.evaluator.conjugate(c)), conjugated) < bound);
 }

@@ -52,37 +52,54 @@ struct Party {
   Evaluator evaluator;
 };
 
-/// Noise theory. A standard deviation is one of polynomial coefficients; errors of a slot are sums of n of them on the
-/// unit circle.
+/// Noise theory. Standard deviations are of polynomial coefficients. Bounds are of the error of any slot, each missed
+/// with a probability of about e^-20: a slot of a random polynomial of standard deviation sigma is a sum of n terms on
+/// the unit circle, so its squared size is exponential with mean n sigma^2. A product of polynomials is a product slot
+/// by slot.
 struct Noise {
   explicit Noise(const Party& party) : parameters(*party.parameters) {
     for (const std::int8_t s : party.secret.coefficients()) weight += s != 0;
+    for (const auto& slot : party.encoder().decode(party.secret.on(parameters.q_basis(0)), 1)) {
+      secret_size = std::max(secret_size, std::abs(slot));
+    }
   }
 
-  double fresh() const { return std::hypot(ring::kGaussianSigma, std::sqrt(1.0 / 12)); }
-  double encoding() const { return std::sqrt(1.0 / 12); }
-  /// Rounding both parts: r0 + r1 s (+ r2 s^2 for products not yet relinearised, whose s^2 has about weight^2 / n
-  /// more).
+  /// Rounding both parts: r0 + r1 s.
   double rounding() const { return std::sqrt((1 + weight) / 12); }
   /// Digits of modulus D_d times errors, divided by P, and the rounding of ModDown.
   double key_switch(int level) const {
-    const int set = parameters.key_set_for(level);
     double variance = 0;
-    for (const ring::Basis& digit : parameters.digits(set, level)) {
-      const double ratio = std::exp2(log2_product(digit) - log2_product(parameters.p_basis(set)));
+    for (const double ratio : digit_ratios(level)) {
       variance +=
           static_cast<double>(parameters.n()) * ratio * ratio / 12 * ring::kGaussianSigma * ring::kGaussianSigma;
     }
-    return std::sqrt(variance + (1 + weight) / 12);
+    return std::hypot(std::sqrt(variance), rounding());
   }
 
-  /// Largest error of any slot, but for a probability of e^-20: |error|^2 of one slot is exponential with mean n
-  /// sigma^2.
   double slots(double sigma, double scale) const {
     const double n = static_cast<double>(parameters.n());
     return sigma * std::sqrt(n * (std::log(n / 2) + 20)) / scale;
   }
+  double encoding_slots(double scale) const { return slots(std::sqrt(1.0 / 12), scale); }
+  double fresh_slots(double scale) const { return slots(ring::kGaussianSigma, scale) + encoding_slots(scale); }
+  double rounding_slots(double scale) const { return encoding_slots(scale) * (1 + secret_size); }
+  double key_switch_slots(int level, double scale) const {
+    double sum = rounding_slots(scale);
+    for (const double ratio : digit_ratios(level)) {
+      sum += slots(ratio / std::sqrt(12.0), 1) * slots(ring::kGaussianSigma, scale);
+    }
+    return sum;
+  }
 
+  /// Digit moduli relative to the special modulus.
+  std::vector<double> digit_ratios(int level) const {
+    const int set = parameters.key_set_for(level);
+    std::vector<double> out;
+    for (const ring::Basis& digit : parameters.digits(set, level)) {
+      out.push_back(std::exp2(log2_product(digit) - log2_product(parameters.p_basis(set))));
+    }
+    return out;
+  }
   double log2_product(const ring::Basis& basis) const {
     double sum = 0;
     for (const int prime : basis) sum += std::log2(parameters.ring().modulus(prime).q);
@@ -90,7 +107,8 @@ struct Noise {
   }
 
   const Parameters& parameters;
-  double weight = 0;
+  double weight = 0;       ///< non-zero coefficients of the secret
+  double secret_size = 0;  ///< its largest slot
 };
 
 /// Coefficients of a polynomial (NTT domain) that are known to be small against its first prime.

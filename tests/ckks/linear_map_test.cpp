@@ -1,0 +1,277 @@
+#include "ckks/linear_map.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <set>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "tests/ckks/maps.h"
+#include "tests/ckks/party.h"
+#include "tests/ckks/specs.h"
+
+namespace hearth::ckks {
+namespace {
+
+using testing::apply_clear;
+using testing::map_error_bound;
+using testing::Noise;
+using testing::Party;
+using testing::random_map;
+using testing::Slots;
+
+constexpr double kScale = 0x1p25, kPlainScale = 0x1p25;
+
+/// Applies `map` both ways and compares with plain arithmetic. Keys for the plan are made in a party of `spec`.
+void check_map(const ParameterSpec& spec, const LinearMap& map, int level, const BsgsPlan& plan) {
+  const Party party(spec, rotations(plan));
+  const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, level, kPlainScale);
+  std::vector<Slots> in;
+  std::vector<Ciphertext> encrypted;
+  for (int i = 0; i < map.inputs; ++i) {
+    in.push_back(testing::random_slots(party.parameters->slots(), static_cast<unsigned>(i)));
+    encrypted.push_back(party.encrypt(in.back(), level, kScale));
+  }
+  const std::vector<Slots> expected = apply_clear(map, in);
+  const double bound = map_error_bound(Noise(party), map, plan, level, kScale, kPlainScale);
+  const std::vector<Ciphertext> fast = prepared.apply(party.evaluator, encrypted);
+  const std::vector<Ciphertext> naive = prepared.apply_naive(party.evaluator, encrypted);
+  ASSERT_EQ(fast.size(), expected.size());
+  for (std::size_t o = 0; o < fast.size(); ++o) {
+    EXPECT_EQ(fast[o].level, level);
+    EXPECT_EQ(fast[o].scale, kScale * kPlainScale);
+    EXPECT_LT(testing::distance(party.decrypt(fast[o]), expected[o]), bound) << "output " << o;
+    EXPECT_LT(testing::distance(party.decrypt(naive[o]), expected[o]), bound) << "output " << o;
+  }
+}
+
+void check_map(const ParameterSpec& spec, const LinearMap& map, int level) {
+  check_map(spec, map, level, plan_bsgs(map, 1 << (spec.log_n - 1)));
+}
+
+TEST(BsgsPlan, EveryRotationIsItsBabyPlusItsGiant) {
+  const int slots = 64;
+  for (int step = 1; step <= 40; ++step) {
+    for (int offset = 0; offset < step; offset += 3) {
+      const BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset};
+      for (int r = 0; r < slots; ++r) {
+        const int baby = plan.baby(r, slots), giant = plan.giant(r, slots);
+        ASSERT_TRUE(baby >= 0 && baby < slots && giant >= 0 && giant < slots);
+        ASSERT_EQ((baby + giant) % slots, r);
+      }
+    }
+  }
+}
+
+/// The cost as its definition says it, for one plan.
+double cost_of(const LinearMap& map, int slots, const BsgsPlan& plan, double baby_cost, double giant_cost) {
+  std::set<std::pair<int, int>> babies, giants;
+  for (const auto& [block, diagonals] : map.blocks) {
+    for (const auto& [r, diagonal] : diagonals) {
+      if (plan.baby(r, slots) != 0) babies.insert({block.second, plan.baby(r, slots)});
+      if (plan.giant(r, slots) != 0) giants.insert({block.first, plan.giant(r, slots)});
+    }
+  }
+  return baby_cost * static_cast<double>(babies.size()) + giant_cost * static_cast<double>(giants.size());
+}
+
+RC_GTEST_PROP(BsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
+  const int slots = 64;
+  const auto rotations = *rc::gen::nonEmpty(rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots)));
+  LinearMap map;
+  map.inputs = *rc::gen::inRange(1, 4);
+  map.outputs = *rc::gen::inRange(1, 4);
+  for (const int r : rotations) {
+    map.blocks[{*rc::gen::inRange(0, map.outputs), *rc::gen::inRange(0, map.inputs)}][r] = {1.0};
+  }
+  const BsgsPlan plan = plan_bsgs(map, slots, 1, 3);
+  double best = std::numeric_limits<double>::infinity();
+  for (int step = 1; step <= slots; ++step) {
+    best = std::min(best, cost_of(map, slots, {.step = step, .babies = {}, .giants = {}, .offset = 0}, 1, 3));
+  }
+  RC_ASSERT(cost_of(map, slots, plan, 1, 3) <= best);
+  for (const int r : rotations) {
+    RC_ASSERT(std::binary_search(plan.babies.begin(), plan.babies.end(), plan.baby(r, slots)));
+    RC_ASSERT(std::binary_search(plan.giants.begin(), plan.giants.end(), plan.giant(r, slots)));
+  }
+}
+
+TEST(BsgsPlan, CentresTheBabiesOfAConvolution) {
+  LinearMap map;
+  for (const int dy : {-32, 0, 32}) {
+    for (const int dx : {-1, 0, 1}) map.blocks[{0, 0}][(dy + dx + 1024) % 1024] = {1.0};
+  }
+  const BsgsPlan plan = plan_bsgs(map, 1024, 1, 1);
+  EXPECT_EQ(plan.babies, (std::vector<int>{0, 1, 1023}));
+  EXPECT_EQ(plan.giants, (std::vector<int>{0, 32, 992}));
+  EXPECT_EQ(rotations(plan), (std::vector<int>{1, 32, 992, 1023}));
+}
+
+TEST(LinearMapTest, DenseMatrixAgreesWithPlainArithmetic) {
+  const LinearMap map = random_map(1, 1, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, 1024, 1);
+  check_map(testing::chain_spec(11, 3), map, 2);
+}
+
+TEST(LinearMapTest, EveryPeriodOfTheDiagonals) {
+  for (std::size_t period = 1; period <= 1024; period *= 2) {
+    check_map(testing::chain_spec(11, 2), random_map(1, 1, {0, 1, 3, 4, 1020}, period, 2), 1);
+  }
+}
+
+TEST(LinearMapTest, DiagonalsOfDifferentPeriodsInOneMap) {
+  LinearMap map;
+  std::size_t period = 1;
+  for (const int r : {0, 1, 2, 5, 8, 9, 64, 65, 1023, 512}) {
+    map.blocks[{0, 0}][r] = testing::random_diagonal(period, static_cast<unsigned>(r));
+    period = std::min<std::size_t>(2 * period, 1024);
+  }
+  check_map(testing::chain_spec(11, 3), map, 2);
+}
+
+TEST(LinearMapTest, SeveralInputsAndOutputs) {
+  check_map(testing::chain_spec(11, 3), random_map(3, 2, {0, 1, 31, 32, 33, 991, 992, 1023}, 8, 3), 2);
+  LinearMap sparse = random_map(3, 3, {0, 1, 32}, 4, 4);
+  sparse.blocks.erase({0, 1});
+  sparse.blocks.erase({1, 2});
+  sparse.blocks[{2, 2}] = {{7, testing::random_diagonal(16, 5)}};
+  check_map(testing::chain_spec(11, 3), sparse, 2);
+}
+
+TEST(LinearMapTest, RotationsThatWrapAround) {
+  check_map(testing::chain_spec(11, 2), random_map(1, 1, {1023, 1022, 1000, 512, 513, 511}, 1024, 6), 1);
+}
+
+TEST(LinearMapTest, EveryLevelAndKeySetOfAMixedChain) {
+  const LinearMap map = random_map(2, 2, {0, 1, 2, 16, 17, 18, 1023}, 16, 7);
+  for (int level = 0; level <= 4; ++level) check_map(testing::mixed_spec(11), map, level);
+}
+
+TEST(LinearMapTest, PlansWithoutBabiesWithoutGiantsAndWithoutEither) {
+  const ParameterSpec spec = testing::chain_spec(11, 3);
+  const LinearMap map = random_map(2, 2, {0, 3, 6}, 32, 8);
+  check_map(spec, map, 2, {.step = 3, .babies = {0}, .giants = {0, 3, 6}});
+  check_map(spec, map, 2, {.step = 1024, .babies = {0, 3, 6}, .giants = {0}});
+  check_map(spec, random_map(2, 2, {0}, 32, 9), 2, {.step = 1, .babies = {0}, .giants = {0}});
+  check_map(spec, random_map(1, 1, {3}, 32, 9), 2, {.step = 3, .babies = {0}, .giants = {3}});
+  check_map(spec, random_map(1, 1, {2}, 32, 9), 2, {.step = 3, .babies = {2}, .giants = {0}});
+}
+
+TEST(LinearMapTest, WithoutRotationsNoKeyIsNeeded) {
+  const Party party(testing::chain_spec(11, 2));
+  const Evaluator keyless(party.parameters, nullptr);
+  const LinearMap map = random_map(1, 1, {0}, 4, 1);
+  const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan_bsgs(map, 1024), 1, kPlainScale);
+  const Slots in = testing::random_slots(1024, 1);
+  std::vector<Ciphertext> encrypted;
+  encrypted.push_back(party.encrypt(in, 1, kScale));
+  const std::vector<Ciphertext> out = prepared.apply(keyless, encrypted);
+  Ciphertext product = encrypted[0].clone();
+  keyless.mul_plain_inplace(
+      product, party.encoder().encode(map.blocks.at({0, 0}).at(0), kPlainScale, party.parameters->q_basis(1)));
+  EXPECT_TRUE(testing::equal_bits(out[0], product));
+}
+
+TEST(LinearMapTest, AnOutputWithoutDiagonalsIsZero) {
+  LinearMap map = random_map(1, 2, {0, 1}, 4, 1);
+  map.blocks.erase({1, 0});
+  check_map(testing::chain_spec(11, 2), map, 1);
+}
+
+TEST(LinearMapTest, ThreadsDoNotChangeTheBits) {
+  const LinearMap map = random_map(2, 2, {0, 1, 2, 30, 31, 32, 33}, 8, 3);
+  const BsgsPlan plan = plan_bsgs(map, 1024);
+  const Party party(testing::chain_spec(11, 3), rotations(plan));
+  const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, 2, kPlainScale);
+  std::vector<Ciphertext> in;
+  for (unsigned i = 0; i < 2; ++i) in.push_back(party.encrypt(testing::random_slots(1024, i), 2, kScale));
+  const int before = threads();
+  set_threads(1);
+  const std::vector<Ciphertext> one = prepared.apply(party.evaluator, in);
+  set_threads(4);
+  const std::vector<Ciphertext> four = prepared.apply(party.evaluator, in);
+  set_threads(before);
+  for (std::size_t o = 0; o < 2; ++o) EXPECT_TRUE(testing::equal_bits(one[o], four[o]));
+}
+
+TEST(LinearMapTest, PeriodicDiagonalsStayShort) {
+  const Party party(testing::chain_spec(11, 2));
+  const LinearMap map = random_map(1, 1, {0, 1}, 4, 1);
+  const BsgsPlan plan{.step = 1024, .babies = {0, 1}, .giants = {0}};
+  const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, 1, kPlainScale);
+  const std::size_t limbs = party.parameters->qp_basis(1, 0).size();
+  EXPECT_EQ(prepared.bytes(), 2 * limbs * 8 * sizeof(std::uint32_t));
+}
+
+ErrorKind kind_of(const std::function<void()>& body, std::string* message = nullptr) {
+  try {
+    body();
+  } catch (const Error& error) {
+    if (message != nullptr) *message = error.what();
+    return error.kind();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return ErrorKind::kInternal;
+}
+
+TEST(LinearMapErrors, MissingKeysAreNamedBeforeWorkStarts) {
+  const LinearMap map = random_map(1, 1, {0, 1, 2, 3, 37}, 4, 1);
+  const BsgsPlan plan{.step = 1024, .babies = {0, 1, 2, 3, 37}, .giants = {0}};
+  const Party party(testing::chain_spec(11, 2), {1, 2, 3});
+  const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, 1, kPlainScale);
+  std::vector<Ciphertext> in;
+  in.push_back(party.encrypt(testing::random_slots(1024, 1), 1, kScale));
+  std::string message;
+  EXPECT_EQ(kind_of([&] { prepared.apply(party.evaluator, in); }, &message), ErrorKind::kMismatch);
+  EXPECT_NE(message.find("37"), std::string::npos) << message;
+  const Evaluator keyless(party.parameters, nullptr);
+  EXPECT_EQ(kind_of([&] { prepared.apply(keyless, in); }), ErrorKind::kMismatch);
+}
+
+TEST(LinearMapErrors, WrongInputsAndMapsAreRefused) {
+  const Party party(testing::chain_spec(11, 3), {1});
+  const auto prepare = [&](const LinearMap& map) {
+    return PreparedLinearMap(party.encoder(), *party.parameters, map, plan_bsgs(map, 1024), 1, kPlainScale);
+  };
+  EXPECT_EQ(kind_of([&] { prepare(random_map(1, 1, {0}, 3, 1)); }), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(kind_of([&] { prepare(random_map(1, 1, {0}, 2048, 1)); }), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(kind_of([&] { prepare(random_map(1, 1, {1024}, 2, 1)); }), ErrorKind::kInvalidArgument);
+  LinearMap outside = random_map(1, 1, {0}, 2, 1);
+  outside.blocks[{1, 0}] = {{0, {1.0}}};
+  EXPECT_EQ(kind_of([&] { prepare(outside); }), ErrorKind::kInvalidArgument);
+  const LinearMap map = random_map(1, 1, {0, 1}, 2, 1);
+  EXPECT_EQ(kind_of([&] {
+              PreparedLinearMap(party.encoder(), *party.parameters, map, {.step = 2, .babies = {0}, .giants = {0}}, 1,
+                                kPlainScale);
+            }),
+            ErrorKind::kInvalidArgument);
+
+  const PreparedLinearMap prepared = prepare(map);
+  std::vector<Ciphertext> in;
+  EXPECT_EQ(kind_of([&] { prepared.apply(party.evaluator, in); }), ErrorKind::kInvalidArgument);
+  in.push_back(party.encrypt(testing::random_slots(1024, 1), 2, kScale));
+  EXPECT_EQ(kind_of([&] { prepared.apply(party.evaluator, in); }), ErrorKind::kInvalidArgument);
+}
+
+RC_GTEST_PROP(LinearMapProperty, RandomMapsAgreeWithPlainArithmetic, ()) {
+  const int log_n = *rc::gen::inRange(5, 9), slots = 1 << (log_n - 1);
+  LinearMap map;
+  map.inputs = *rc::gen::inRange(1, 4);
+  map.outputs = *rc::gen::inRange(1, 4);
+  for (int o = 0; o < map.outputs; ++o) {
+    for (int i = 0; i < map.inputs; ++i) {
+      const auto steps = *rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots));
+      for (const int r : steps) {
+        const std::size_t period = std::size_t{1} << *rc::gen::inRange(0, log_n);
+        map.blocks[{o, i}][r] = testing::random_diagonal(period, static_cast<unsigned>(r + o * 7 + i * 13));
+      }
+    }
+  }
+  const ParameterSpec spec = testing::chain_spec(log_n, 3, *rc::gen::inRange(1, 4));
+  check_map(spec, map, *rc::gen::inRange(2, 3));
+}
+
+}  // namespace
+}  // namespace hearth::ckks

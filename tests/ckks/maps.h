@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cmath>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "ckks/linear_map.h"
+#include "tests/ckks/party.h"
+#include "tests/ckks/specs.h"
+
+namespace hearth::ckks::testing {
+
+inline std::vector<double> random_diagonal(std::size_t period, unsigned seed) {
+  std::mt19937_64 generator(seed);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  std::vector<double> out(period);
+  for (double& value : out) value = uniform(generator);
+  return out;
+}
+
+/// A full map: every block has every rotation.
+inline LinearMap random_map(int inputs, int outputs, const std::vector<int>& rotations, std::size_t period,
+                            unsigned seed) {
+  LinearMap map;
+  map.inputs = inputs;
+  map.outputs = outputs;
+  for (int o = 0; o < outputs; ++o) {
+    for (int i = 0; i < inputs; ++i) {
+      for (const int r : rotations) map.blocks[{o, i}][r] = random_diagonal(period, seed++);
+    }
+  }
+  return map;
+}
+
+/// The map by its definition.
+inline std::vector<Slots> apply_clear(const LinearMap& map, const std::vector<Slots>& in) {
+  const std::size_t slots = in[0].size();
+  std::vector<Slots> out(static_cast<std::size_t>(map.outputs), Slots(slots));
+  for (const auto& [block, diagonals] : map.blocks) {
+    const Slots& source = in[static_cast<std::size_t>(block.second)];
+    Slots& target = out[static_cast<std::size_t>(block.first)];
+    for (const auto& [r, diagonal] : diagonals) {
+      for (std::size_t j = 0; j < slots; ++j) {
+        target[j] += diagonal[j % diagonal.size()] * source[(j + static_cast<std::size_t>(r)) % slots];
+      }
+    }
+  }
+  return out;
+}
+
+/// Bound on the error of any slot of any output, for inputs and diagonals with |values| <= sqrt(2) and 1: every term
+/// carries the noise of its input and of one key switch before the product (baby) and the rounding of its diagonal;
+/// every giant step adds a key switch after it. Holds for both ways of evaluation.
+inline double map_error_bound(const Noise& noise, const LinearMap& map, const BsgsPlan& plan, int level, double scale,
+                              double plain_scale) {
+  std::vector<double> terms(static_cast<std::size_t>(map.outputs));
+  for (const auto& [block, diagonals] : map.blocks) {
+    terms[static_cast<std::size_t>(block.first)] += static_cast<double>(diagonals.size());
+  }
+  const double most = std::max(1.0, *std::max_element(terms.begin(), terms.end()));
+  const double input = noise.fresh_slots(scale) + noise.key_switch_slots(level, scale);
+  const double rounding = noise.encoding_slots(plain_scale);
+  const double term = input + std::sqrt(2.0) * rounding + input * rounding;
+  // Naive evaluation switches keys once a term after the product; the other once a giant step, and divides at the end.
+  const double after = noise.key_switch_slots(level, scale * plain_scale);
+  return most * (term + after) + static_cast<double>(plan.giants.size() + 1) * after;
+}
+
+}  // namespace hearth::ckks::testing
