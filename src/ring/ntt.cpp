@@ -1,6 +1,7 @@
 #include "ring/ntt.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/error.h"
 
@@ -29,6 +30,25 @@ void fill_powers(Buffer<std::uint32_t>& roots, Buffer<std::uint32_t>& companions
   }
 }
 
+/// See NttTables::tail_roots.
+Buffer<std::uint32_t> tail_copy(const Buffer<std::uint32_t>& roots, const Buffer<std::uint32_t>& companions) {
+  const std::size_t rows = roots.size() / 16, blocks = roots.size() / NttTables::kTailBlock;
+  Buffer<std::uint32_t> tail(blocks * NttTables::kTailWords);
+  std::uint32_t* out = tail.data();
+  for (std::size_t block = 0; block < blocks; ++block) {
+    for (std::size_t v = 1; v <= NttTables::kTailRoots; ++v, out += 32) {
+      const std::size_t stage = std::bit_width(v) - 1;
+      const std::size_t j = v - (std::size_t{1} << stage);
+      for (std::size_t r = 0; r < 16; ++r) {
+        const std::size_t node = ((rows + 16 * block + r) << stage) + j;
+        out[r] = roots[node];
+        out[16 + r] = companions[node];
+      }
+    }
+  }
+  return tail;
+}
+
 }  // namespace
 
 NttTables::NttTables(int log_n_, const Modulus& m, std::uint32_t psi_) : log_n(log_n_), modulus(m), psi(psi_) {
@@ -40,6 +60,10 @@ NttTables::NttTables(int log_n_, const Modulus& m, std::uint32_t psi_) : log_n(l
   fill_powers(inverse_roots, inverse_roots_shoup, log_n, inv_mod(psi, m), m);
   n_inverse = inv_mod(static_cast<std::uint32_t>(std::size_t{1} << log_n), m);
   n_inverse_shoup = shoup(n_inverse, m);
+  n_inverse_root = mul_mod(n_inverse, inverse_roots[1], m);
+  n_inverse_root_shoup = shoup(n_inverse_root, m);
+  tail_roots = tail_copy(roots, roots_shoup);
+  inverse_tail_roots = tail_copy(inverse_roots, inverse_roots_shoup);
 }
 
 std::uint32_t find_primitive_root(int log_n, const Modulus& m) {
