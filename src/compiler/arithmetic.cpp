@@ -17,6 +17,9 @@ using arith::AddConstant;
 using arith::Linear;
 using arith::View;
 
+/// Products of matrices up to this many weights are always formed.
+constexpr std::int64_t kAlwaysFuse = std::int64_t{1} << 18;
+
 std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.end()}; }
 
 /// First pass: one or more arithmetic nodes per operator, no fusion.
@@ -246,10 +249,11 @@ bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int
       for (std::size_t e = 0; e < offset->constant.size(); ++e) sum.affine.bias[e] += offset->constant[e];
       return take_over(std::move(sum));
     }
-    // Fuse two matrices when the product is no heavier than the two were.
+    // Fusing saves a level; worth it unless the product is far heavier than the two were.
     if (linear) {
-      const auto separate = static_cast<std::int64_t>(linear->affine.weights.size() + first->affine.weights.size());
-      if (compose_cost(linear->affine, first->affine) <= 2 * separate) {
+      const Affine &a = linear->affine, &b = first->affine;
+      const auto separate = static_cast<std::int64_t>(a.weights.size() + b.weights.size());
+      if (std::min(compose_cost(a, b), a.rows * b.columns) <= std::max(2 * separate, kAlwaysFuse)) {
         return take_over(Linear{compose(linear->affine, first->affine)});
       }
     }

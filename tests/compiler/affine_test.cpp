@@ -43,7 +43,7 @@ TEST(Affine, DenseAndElementwise) {
 
 TEST(Affine, PoolingMeansAndPadding) {
   NetworkMaker make(3);
-  expect_same_function(make, nn::AveragePool{{2, 2}, {2, 2}}, {1, 3, 6, 4});
+  expect_same_function(make, nn::AveragePool{{2, 2}, {2, 2}, {}}, {1, 3, 6, 4});
   expect_same_function(make, nn::AveragePool{{3, 3}, {2, 2}, {1, 1, 1, 1}}, {1, 2, 7, 5});
   expect_same_function(make, nn::AveragePool{{3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, true, true}, {1, 2, 6, 6});
   expect_same_function(make, nn::AveragePool{{3, 2}, {2, 2}, {0, 1, 1, 0}, {1, 2}, true}, {1, 2, 8, 9});
@@ -55,7 +55,7 @@ TEST(Affine, PoolingMeansAndPadding) {
 
 TEST(Affine, CompositionIsApplicationInTurn) {
   NetworkMaker make(4);
-  const nn::Op first = make.conv(2, 3, {3, 3}, {1, 1}, {1, 1, 1, 1}), second = nn::AveragePool{{2, 2}, {2, 2}};
+  const nn::Op first = make.conv(2, 3, {3, 3}, {1, 1}, {1, 1, 1, 1}), second = nn::AveragePool{{2, 2}, {2, 2}, {}};
   const Affine a = to_affine(first, {1, 2, 4, 6}, {1, 3, 4, 6}), b = to_affine(second, {1, 3, 4, 6}, {1, 3, 2, 3});
   const Affine both = compose(b, a);
   EXPECT_LE(static_cast<std::int64_t>(both.weights.size()), compose_cost(b, a));

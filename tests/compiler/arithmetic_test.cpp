@@ -48,7 +48,7 @@ TEST(Arithmetic, ChainsOfLinearOperatorsBecomeOne) {
   nn::Graph g;
   auto v = g.add("input", nn::Input{{1, 2, 6, 6}});
   v = g.add("conv", make.conv(2, 2, {1, 1}), {v});
-  v = g.add("pool", nn::AveragePool{{2, 2}, {2, 2}}, {v});
+  v = g.add("pool", nn::AveragePool{{2, 2}, {2, 2}, {}}, {v});
   v = g.add("scale", nn::MulConstant{make.tensor({1, 2, 1, 1})}, {v});
   v = g.add("offset", nn::AddConstant{make.tensor({1, 2, 1, 1})}, {v});
   v = g.add("flatten", nn::Reshape{{1, 18}}, {v});
