@@ -5,8 +5,8 @@
 
 namespace hearth::ring {
 
-/// An odd prime q < 2^30 with the constants its arithmetic needs. Residues are uint32_t in [0, q) unless said otherwise.
-/// "Montgomery form" of x is x * 2^32 mod q.
+/// An odd prime q < 2^30 with the constants its arithmetic needs. Residues are uint32_t in [0, q) unless said
+/// otherwise. "Montgomery form" of x is x * 2^32 mod q.
 struct Modulus {
   explicit Modulus(std::uint32_t prime);
 
@@ -16,14 +16,13 @@ struct Modulus {
   std::uint32_t r2;       ///< 2^64 mod q
 };
 
-/// Results in [0, q); arguments in [0, q).
-inline std::uint32_t add_mod(std::uint32_t a, std::uint32_t b, const Modulus& m) {
-  const std::uint32_t s = a + b;
-  return s >= m.q ? s - m.q : s;
-}
+/// Results in [0, q); arguments in [0, q). Sums and differences are made without a choice that a compiler could turn
+/// into a branch, for they are applied to secrets.
 inline std::uint32_t sub_mod(std::uint32_t a, std::uint32_t b, const Modulus& m) {
-  return a >= b ? a - b : a + m.q - b;
+  const std::uint32_t d = a - b;  // its top bit tells whether it wrapped, since q < 2^30
+  return d + (m.q & (0 - (d >> 31)));
 }
+inline std::uint32_t add_mod(std::uint32_t a, std::uint32_t b, const Modulus& m) { return sub_mod(a, m.q - b, m); }
 inline std::uint32_t mul_mod(std::uint32_t a, std::uint32_t b, const Modulus& m) {
   return static_cast<std::uint32_t>(std::uint64_t{a} * b % m.q);
 }
