@@ -44,7 +44,7 @@ struct Conv2d {
   Tensor bias;
   std::int64_t groups = 1;
   HeightWidth strides = {1, 1};
-  Pads pads;
+  Pads pads = {};
   HeightWidth dilations = {1, 1};
 };
 
@@ -88,7 +88,7 @@ struct BatchNorm {
 struct AveragePool {
   HeightWidth kernel = {1, 1};
   HeightWidth strides = {1, 1};
-  Pads pads;
+  Pads pads = {};
   HeightWidth dilations = {1, 1};
   bool count_include_pad = false;
   bool ceil_mode = false;

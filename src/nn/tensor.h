@@ -15,8 +15,8 @@ using Shape = std::vector<std::int64_t>;
 inline constexpr std::size_t kMaxRank = 8;
 inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 28;
 
-/// Number of elements. Throws Error(kInvalidArgument) for a rank above kMaxRank, a negative extent, or more than
-/// kMaxElements elements; never overflows.
+/// Number of elements. Throws Error(kInvalidArgument) for a rank above kMaxRank, a negative extent, or extents
+/// other than 0 whose product exceeds kMaxElements; never overflows, and neither do the strides of an accepted shape.
 std::int64_t element_count(const Shape& shape);
 
 /// "[1, 3, 32, 32]".
