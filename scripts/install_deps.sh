@@ -11,7 +11,7 @@ packages=(
   libonnx-dev libprotobuf-dev protobuf-compiler
   libcli11-dev nlohmann-json3-dev libfmt-dev libtbb-dev
   libssl-dev libsodium-dev libxxhash-dev
-  libgtest-dev librapidcheck-dev libbenchmark-dev libgmp-dev
+  libgtest-dev librapidcheck-dev libbenchmark-dev libgmp-dev valgrind
 )
 case "${1:-}" in
   "") ;;
