@@ -127,9 +127,9 @@ bool merge_padding(Rewriter& graph, ValueId id) {
     graph.set(id, std::move(padded), {graph.input(x)});
     return true;
   }
-  // The border is part of the image for the pooling before it, so it counts.
+  // To the pooling the border was part of the image, so it counts. With ceil_mode a last window may start in it.
   const auto* pool = graph.get<AveragePool>(id);
-  if (pool == nullptr || (pool->pads != Pads{} && !pool->count_include_pad)) return false;
+  if (pool == nullptr || pool->ceil_mode || (pool->pads != Pads{} && !pool->count_include_pad)) return false;
   AveragePool padded = *pool;
   padded.pads = sum(padded.pads, *pads);
   padded.count_include_pad = true;
