@@ -13,6 +13,10 @@ endfunction()
 # Warnings shared by every target of the project.
 function(hearth_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC 12 reports std::string concatenation falsely (GCC bug 105651).
+    target_compile_options(${target} PRIVATE -Wno-restrict)
+  endif()
   if(HEARTH_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

@@ -175,17 +175,6 @@ class Run {
   }
 
   template <typename Prepared>
-  Tensor evaluate(const ScaleOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
-    Tensor x = take(op.x, ins.work_level, index);
-    parallel_for(0, x.size(), [&](std::size_t i) {
-      evaluator_.mul_constant_inplace(x[i], op.value, op.plain_scale);
-      evaluator_.rescale_inplace(x[i]);
-      evaluator_.drop_to_level_inplace(x[i], ins.level);
-    });
-    return x;
-  }
-
-  template <typename Prepared>
   Tensor evaluate(const AddPlainOp& op, const Instruction& ins, std::size_t index, const Prepared* prepared) {
     Tensor x = take(op.x, ins.work_level, index);
     parallel_for(0, x.size(), [&](std::size_t i) { evaluator_.add_plain_inplace(x[i], prepared->constants[i]); });
