@@ -146,7 +146,7 @@ void add_encrypt(CLI::App& app, Options& options) {
   CLI::App& sub = *app.add_subcommand("encrypt", "Encrypts inputs from a .npy file");
   add_bundle(sub, options);
   add_key(sub, options);
-  sub.add_option("--input", options.input, "Inputs as the model expects them, normalised: one, or several stacked")
+  sub.add_option("--input", options.input, "Inputs, in the form the calibration inputs had: one, or several stacked")
       ->required()
       ->type_name("FILE.npy");
   auto* index = sub.add_option("--index", options.index, "Encrypt only this input, counted from 0")

@@ -20,16 +20,17 @@ struct Options {
   cli::CommonOptions common;
   std::string model, calibration, output, dump;
   bool insecure = false;
+  compiler::Normalisation normalisation;
   compiler::CompileOptions compile;
 };
 
-std::vector<nn::Tensor> read_inputs(const std::string& file, const nn::Shape& shape) {
+std::vector<nn::Tensor> read_inputs(const std::string& file, const nn::Shape& shape,
+                                    const compiler::Normalisation& normalisation) {
   const NpyArray array = read_npy(file);
   const std::size_t count = service::count_inputs(array, shape, file);
   std::vector<nn::Tensor> out;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::span<const float> values = service::input_at(array, shape, i);
-    out.emplace_back(shape, std::vector<float>(values.begin(), values.end()));
+    out.emplace_back(shape, service::normalised(service::input_at(array, shape, i), normalisation, shape));
   }
   return out;
 }
@@ -90,8 +91,10 @@ void compile(Options& options) {
   options.compile.threads = options.common.threads;
   cli::Stage stage("Compiling");
   const nn::Graph graph = nn::import_onnx(options.model);
-  const std::vector<nn::Tensor> calibration = read_inputs(options.calibration, graph.input_shape());
-  const compiler::Compiled compiled = compiler::compile(graph, calibration, options.compile);
+  const std::vector<nn::Tensor> calibration =
+      read_inputs(options.calibration, graph.input_shape(), options.normalisation);
+  compiler::Compiled compiled = compiler::compile(graph, calibration, options.compile);
+  compiled.client.normalisation = options.normalisation;
   if (!options.output.empty()) write_bundles(compiled, options.output);
   const double seconds = stage.finish();
   if (!options.dump.empty()) return print_dump(options, compiled);
@@ -103,7 +106,7 @@ void add_options(CLI::App& app, Options& options) {
       ->required()
       ->type_name("MODEL.onnx");
   app.add_option("--calibration", options.calibration,
-                 "Typical inputs as the model expects them, normalised; a few dozen will do. Required: the largest "
+                 "Typical inputs; a few dozen will do. Required: the largest "
                  "values in the network decide scales and ring, and outputs beyond the range found wrap around")
       ->required()
       ->type_name("FILE.npy");
@@ -115,6 +118,8 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("--dump", options.dump, "Print the result of a step (or \"all\") instead of the prediction")
           ->check(CLI::IsMember(steps))
           ->type_name("STEP");
+  cli::add_normalisation(app, options.normalisation.divisor, options.normalisation.mean,
+                         options.normalisation.deviation);
   app.add_option("--log-n", options.compile.log_n, "log2 of the ring degree (default: the smallest that fits)")
       ->check(CLI::Range(11, 17))
       ->type_name("N");

@@ -23,6 +23,7 @@ struct Options {
   std::int64_t count = 0;
   int log_n = 0;
   bool insecure = false;
+  compiler::Normalisation normalisation;
 };
 
 using Values = std::vector<float>;
@@ -111,8 +112,9 @@ class Chain {
 
   void run_plaintext(const nn::Graph& graph, const NpyArray& images, std::size_t wanted) {
     for (std::size_t i = 0; i < wanted; ++i) {
-      const auto values = service::input_at(images, graph.input_shape(), i);
-      result_.plain.push_back(nn::run(graph, {graph.input_shape(), Values(values.begin(), values.end())}).data);
+      Values values = service::normalised(service::input_at(images, graph.input_shape(), i), options_.normalisation,
+                                          graph.input_shape());
+      result_.plain.push_back(nn::run(graph, {graph.input_shape(), std::move(values)}).data);
     }
   }
 
@@ -124,6 +126,7 @@ class Chain {
                                      folder_.string()};
     if (options_.log_n > 0) compile.insert(compile.end(), {"--log-n", std::to_string(options_.log_n)});
     if (options_.insecure) compile.emplace_back("--insecure");
+    add_normalisation(compile);
     result_.compile = step("hearth-compile", compile, result_.compile_s);
     result_.keygen = client_step({"keygen", client, "-o", folder_.string()}, result_.keygen_s);
     result_.encrypt = client_step({"encrypt", client, "--key", secret, "--input", options_.input, "--count",
@@ -136,6 +139,13 @@ class Chain {
         client_step({"decrypt", client, "--key", secret, "--input", path("output.ct"), "-o", path("output.npy")},
                     result_.decrypt_s);
     read_outputs(wanted);
+  }
+
+  void add_normalisation(std::vector<std::string>& arguments) const {
+    const compiler::Normalisation& n = options_.normalisation;
+    arguments.push_back(fmt::format("--divide={}", n.divisor));
+    if (!n.mean.empty()) arguments.push_back(fmt::format("--mean={}", fmt::join(n.mean, ",")));
+    if (!n.deviation.empty()) arguments.push_back(fmt::format("--std={}", fmt::join(n.deviation, ",")));
   }
 
   void read_outputs(std::size_t wanted) {
@@ -268,13 +278,13 @@ int main(int argc, char** argv) {
       "the secret key.");
   Options options;
   app.add_option("model", options.model, "The network as ONNX")->required()->type_name("MODEL.onnx");
-  app.add_option("--input", options.input, "Inputs as the model expects them, normalised")
-      ->required()
-      ->type_name("FILE.npy");
+  app.add_option("--input", options.input, "Inputs: one, or several stacked")->required()->type_name("FILE.npy");
   app.add_option("--labels", options.labels, "Right answers, one an input")->type_name("FILE.npy");
   app.add_option("--calibration", options.calibration, "Typical inputs (default: the inputs themselves)")
       ->type_name("FILE.npy");
   app.add_option("--count", options.count, "Use only the first K inputs")->check(CLI::PositiveNumber)->type_name("K");
+  cli::add_normalisation(app, options.normalisation.divisor, options.normalisation.mean,
+                         options.normalisation.deviation);
   app.add_option("--log-n", options.log_n, "log2 of the ring degree")->check(CLI::Range(11, 17))->type_name("N");
   app.add_option("--keep", options.keep, "Work in this folder and keep all files, the secret key included")
       ->type_name("FOLDER");

@@ -56,6 +56,16 @@ void add_common_options(CLI::App& app, CommonOptions& options, bool threads) {
   }
 }
 
+void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean, std::vector<double>& deviation) {
+  app.add_option("--divide", divisor, "Inputs are divided by this first, e.g. 255 for images of bytes")->type_name("D");
+  app.add_option("--mean", mean, "Then this is subtracted: one number, or one a channel, separated by commas")
+      ->delimiter(',')
+      ->type_name("M,...");
+  app.add_option("--std", deviation, "Then divided by this: one number, or one a channel")
+      ->delimiter(',')
+      ->type_name("S,...");
+}
+
 int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body) {
   try {
     app.parse(argc, argv);

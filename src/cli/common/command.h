@@ -30,6 +30,9 @@ struct CommonOptions {
 /// Adds --json, --quiet and, if `threads`, --threads.
 void add_common_options(CLI::App& app, CommonOptions& options, bool threads = true);
 
+/// Adds --divide, --mean and --std: what is done to inputs before the model sees them.
+void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean, std::vector<double>& deviation);
+
 /// Parses, then runs `body`, and turns everything that can go wrong into a line and an exit code. `body` calls emit()
 /// at most once.
 int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body);

@@ -36,16 +36,25 @@ struct ServerBundle {
   std::array<std::uint8_t, 16> model_id{};
 };
 
-/// All a client needs; no weights. Inputs are float tensors in the shape of the ONNX input, already normalised.
+/// What the client does to raw inputs before it encrypts them: (x / divisor - mean[c]) / deviation[c], c along axis 1
+/// of the input. `mean` and `deviation` have one entry a channel, or one for all, or none (0 and 1).
+struct Normalisation {
+  double divisor = 1;
+  std::vector<double> mean, deviation;
+  bool operator==(const Normalisation&) const = default;
+};
+
+/// All a client needs; no weights. Inputs are float tensors in the shape of the ONNX input, before normalisation.
 struct ClientBundle {
   std::string model;
   ckks::ParameterSpec parameters;
   ckks::KeyRequest keys;
   std::vector<std::int64_t> input_shape, output_shape;  ///< with the batch dimension 1
+  Normalisation normalisation;
   Layout input_layout, output_layout;
   int input_level = 0;
   double input_scale = 1;
-  double input_bound = 0;  ///< largest |value| met in calibration; larger inputs are warned about
+  double input_bound = 0;  ///< largest |value| met in calibration, normalised; larger inputs are warned about
   int output_level = 0;
   double output_scale = 1;
   double output_bound = 0;  ///< outputs beyond this wrap around

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -25,6 +26,30 @@ std::vector<std::int64_t> read_shape(ByteReader& in) {
     elements *= extent;
   }
   return shape;
+}
+
+void write_normalisation(ByteWriter& out, const Normalisation& value) {
+  out.f64(value.divisor);
+  for (const auto* list : {&value.mean, &value.deviation}) {
+    out.u32(static_cast<std::uint32_t>(list->size()));
+    out.span(*list);
+  }
+}
+
+Normalisation read_normalisation(ByteReader& in, const std::vector<std::int64_t>& shape) {
+  Normalisation out;
+  const auto channels = static_cast<std::size_t>(shape.size() > 1 ? shape[1] : 1);
+  out.divisor = in.finite();
+  for (auto* list : {&out.mean, &out.deviation}) {
+    const std::size_t count = in.read_count(channels, "channels of a normalisation", sizeof(double));
+    require(count <= 1 || count == channels, ErrorKind::kCorrupt, "{} normalises {} channels, the input has {}",
+            in.what(), count, channels);
+    for (std::size_t i = 0; i < count; ++i) list->push_back(in.finite());
+  }
+  const auto is_zero = [](double value) { return value == 0; };
+  require(out.divisor != 0 && std::none_of(out.deviation.begin(), out.deviation.end(), is_zero), ErrorKind::kCorrupt,
+          "{} normalises inputs by dividing by zero", in.what());
+  return out;
 }
 
 void write_layout(ByteWriter& out, const Layout& layout) {
@@ -100,6 +125,7 @@ void write_client(ByteWriter& out, const ClientBundle& value) {
   out.string(value.model);
   write_keys(out, value.keys);
   write_shape(out, value.input_shape);
+  write_normalisation(out, value.normalisation);
   write_layout(out, value.input_layout);
   out.i32(value.input_level);
   out.f64(value.input_scale);
@@ -116,6 +142,7 @@ void read_client(ByteReader& in, const ckks::Parameters& parameters, ClientBundl
   value.model = in.string();
   value.keys = read_keys(in, parameters);
   value.input_shape = read_shape(in);
+  value.normalisation = read_normalisation(in, value.input_shape);
   value.input_layout = read_layout(in, value.input_shape, slots);
   value.input_level = in.i32_in(0, parameters.max_level(), "input level");
   value.input_scale = read_positive(in, "input scale");

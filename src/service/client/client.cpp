@@ -110,8 +110,8 @@ double Client::check_range(std::span<const float> input, const std::string& name
     largest = std::max(largest, std::abs(static_cast<double>(input[i])));
   }
   require(bundle_.input_bound <= 0 || largest <= kRefusedFactor * bundle_.input_bound, ErrorKind::kInvalidArgument,
-          "{} reaches {:.4g}, but the calibration inputs of \"{}\" only {:.4g}: bring inputs into the form the model "
-          "was trained on (for images usually x / 255, then mean and standard deviation)",
+          "{} reaches {:.4g}, but the calibration inputs of \"{}\" only {:.4g}: give inputs as the calibration "
+          "inputs were given, or compile with --divide, --mean, --std",
           name, largest, bundle_.model, bundle_.input_bound);
   return largest;
 }
@@ -120,7 +120,13 @@ std::vector<ckks::SeededCiphertext> Client::encrypt(const ClientSecret& secret, 
   require(input.size() == bundle_.input_layout.places.size(), ErrorKind::kInvalidArgument,
           "an input of {} values, the model expects {} ({})", input.size(), bundle_.input_layout.places.size(),
           format_shape(bundle_.input_shape));
-  check_range(input, "the input");
+  const std::vector<float> values = normalised(input, bundle_.normalisation, bundle_.input_shape);
+  check_range(values, "the input");
+  return encrypt_normalised(secret, values);
+}
+
+std::vector<ckks::SeededCiphertext> Client::encrypt_normalised(const ClientSecret& secret,
+                                                               std::span<const float> input) const {
   std::vector<ckks::SeededCiphertext> out;
   for (Slots& slots : place_values(bundle_.input_layout, input)) {
     ckks::Plaintext plain =
@@ -172,7 +178,8 @@ EncryptReport Client::encrypt_file(const ClientSecret& secret, const NpyArray& i
                             .ciphertexts = static_cast<std::uint32_t>(bundle_.input_layout.ciphertexts)};
   CiphertextWriter out(output, head, parameters_->spec());
   for (std::size_t i = 0; i < count; ++i) {
-    const std::span<const float> input = input_at(inputs, bundle_.input_shape, first + i);
+    const std::vector<float> input =
+        normalised(input_at(inputs, bundle_.input_shape, first + i), bundle_.normalisation, bundle_.input_shape);
     const double largest = check_range(input, fmt::format("input {} of {}", first + i, name));
     if (bundle_.input_bound > 0 && largest > 1.5 * bundle_.input_bound) {
       report.warnings.push_back(
@@ -181,7 +188,7 @@ EncryptReport Client::encrypt_file(const ClientSecret& secret, const NpyArray& i
                       first + i, largest, bundle_.input_bound));
     }
     report.largest = std::max(report.largest, static_cast<float>(largest));
-    out.add(encrypt(secret, input));
+    out.add(encrypt_normalised(secret, input));
     if (progress) progress(static_cast<double>(i + 1), static_cast<double>(count));
   }
   out.finish();

@@ -16,7 +16,7 @@ namespace hearth::service {
 
 struct EncryptReport {
   std::size_t inputs = 0;
-  float largest = 0;                  ///< |value| met
+  float largest = 0;                  ///< |value| met, normalised
   std::vector<std::string> warnings;  ///< one sentence each
 };
 
@@ -43,8 +43,9 @@ class Client {
   /// Reads a secret key file; Error(kMismatch) if it belongs to another model.
   ClientSecret load_secret(const std::filesystem::path& file) const;
 
-  /// One input: as many values as bundle().input_shape has elements, row-major. Error(kInvalidArgument) for values that
-  /// are not finite or kRefusedFactor times beyond the calibrated range.
+  /// One input before normalisation: as many values as bundle().input_shape has elements, row-major.
+  /// Error(kInvalidArgument) for values that are not finite or, normalised, kRefusedFactor times beyond the calibrated
+  /// range.
   std::vector<ckks::SeededCiphertext> encrypt(const ClientSecret& secret, std::span<const float> input) const;
   /// One output in row-major order of bundle().output_shape. Error(kMismatch) unless level, scale and number of
   /// ciphertexts are the model's.
@@ -64,6 +65,8 @@ class Client {
  private:
   Binding binding_with(const KeyId& key_id) const;
   double check_range(std::span<const float> input, const std::string& name) const;
+  std::vector<ckks::SeededCiphertext> encrypt_normalised(const ClientSecret& secret,
+                                                         std::span<const float> input) const;
 
   std::string name_;
   compiler::ClientBundle bundle_;

@@ -44,6 +44,36 @@ std::span<const float> input_at(const NpyArray& array, std::span<const std::int6
   return std::span(array.values).subspan(index * each, each);
 }
 
+void check_normalisation(const compiler::Normalisation& normalisation, std::span<const std::int64_t> input_shape) {
+  const auto channels = static_cast<std::size_t>(input_shape.size() > 1 ? input_shape[1] : 1);
+  for (const auto& list : {normalisation.mean, normalisation.deviation}) {
+    require(list.size() <= 1 || list.size() == channels, ErrorKind::kInvalidArgument,
+            "{} numbers normalise an input of {} channels (shape {}): give one number, or one a channel", list.size(),
+            channels, format_shape(input_shape));
+  }
+  const auto is_zero = [](double value) { return value == 0; };
+  require(normalisation.divisor != 0 &&
+              std::none_of(normalisation.deviation.begin(), normalisation.deviation.end(), is_zero),
+          ErrorKind::kInvalidArgument, "inputs cannot be normalised by dividing by zero");
+}
+
+std::vector<float> normalised(std::span<const float> input, const compiler::Normalisation& normalisation,
+                              std::span<const std::int64_t> input_shape) {
+  check_normalisation(normalisation, input_shape);
+  const auto channels = static_cast<std::size_t>(input_shape.size() > 1 ? input_shape[1] : 1);
+  const std::size_t each = std::max<std::size_t>(input.size() / channels, 1);
+  const auto entry = [](const std::vector<double>& list, std::size_t channel, double absent) {
+    return list.empty() ? absent : list.size() == 1 ? list.front() : list[channel];
+  };
+  std::vector<float> out(input.size());
+  for (std::size_t i = 0; i < input.size(); ++i) {
+    const std::size_t channel = i / each;
+    const double centred = input[i] / normalisation.divisor - entry(normalisation.mean, channel, 0);
+    out[i] = static_cast<float>(centred / entry(normalisation.deviation, channel, 1));
+  }
+  return out;
+}
+
 std::string format_shape(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 }  // namespace hearth::service

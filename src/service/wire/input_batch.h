@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/npy.h"
+#include "compiler/program/bundle.h"
 
 namespace hearth::service {
 
@@ -17,6 +18,12 @@ std::size_t count_inputs(const NpyArray& array, std::span<const std::int64_t> in
 
 /// The values of input `index` (below count_inputs), a view of the array.
 std::span<const float> input_at(const NpyArray& array, std::span<const std::int64_t> input_shape, std::size_t index);
+
+/// Applies a normalisation to one input in row-major order of `input_shape`. The normalisation is as bundle.h
+/// describes; Error(kInvalidArgument) for another number of channels, or a division by zero.
+void check_normalisation(const compiler::Normalisation& normalisation, std::span<const std::int64_t> input_shape);
+std::vector<float> normalised(std::span<const float> input, const compiler::Normalisation& normalisation,
+                              std::span<const std::int64_t> input_shape);
 
 /// "[1, 3, 32, 32]".
 std::string format_shape(std::span<const std::int64_t> shape);
