@@ -18,7 +18,8 @@ template <int kCount, typename F>
 HEARTH_INLINE void unrolled(F&& f) {
   [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) __attribute__((always_inline)) {
     (f(std::integral_constant<int, kIndex>{}), ...);
-  }(std::make_integer_sequence<int, kCount>{});
+  }
+  (std::make_integer_sequence<int, kCount>{});
 }
 
 using Vec = __m512i;  // 16 lanes of 32 bits, or 8 of 64
@@ -41,6 +42,9 @@ HEARTH_INLINE Vec reduce_once(Vec x, Vec bound) { return _mm512_min_epu32(x, _mm
 /// x + bound where x is negative (two's complement): [-bound, bound) -> [0, bound).
 HEARTH_INLINE Vec lift_once(Vec x, Vec bound) { return _mm512_min_epu32(x, _mm512_add_epi32(x, bound)); }
 
+/// x - bound where x is not negative (two's complement): [-bound, bound) -> [-bound, 0).
+HEARTH_INLINE Vec drop_once(Vec x, Vec bound) { return _mm512_max_epu32(x, _mm512_sub_epi32(x, bound)); }
+
 /// Odd lanes moved to even ones, for the multiplier that reads even lanes.
 HEARTH_INLINE Vec odd_lanes(Vec x) { return _mm512_srli_epi64(x, 32); }
 /// High halves of eight 64-bit values that belong to even lanes and of eight that belong to odd lanes, in lane order.
@@ -48,12 +52,18 @@ HEARTH_INLINE Vec merge_high(Vec even, Vec odd) {
   return _mm512_mask_shuffle_epi32(odd, kEvenLanes, even, static_cast<_MM_PERM_ENUM>(0xf5));
 }
 
-/// y * w mod q in [0, 2q) for any y: Shoup's product. `w_shoup_odd` holds the companions of odd lanes in even ones.
+/// y * w mod q in [0, 2q) for any y: Shoup's product; with kNegate its negative, in (-2q, 0]. `w_shoup_odd` holds the
+/// companions of odd lanes in even ones.
+template <bool kNegate = false>
 HEARTH_INLINE Vec mul_lazy(Vec y, Vec w, Vec w_shoup, Vec w_shoup_odd, Vec q) {
   const Vec even = _mm512_mul_epu32(y, w_shoup);
   const Vec odd = _mm512_mul_epu32(odd_lanes(y), w_shoup_odd);
   const Vec quotient = merge_high(even, odd);
-  return _mm512_sub_epi32(_mm512_mullo_epi32(y, w), _mm512_mullo_epi32(quotient, q));
+  const Vec low = _mm512_mullo_epi32(y, w), multiple = _mm512_mullo_epi32(quotient, q);
+  Vec product = kNegate ? _mm512_sub_epi32(multiple, low) : _mm512_sub_epi32(low, multiple);
+  // Hides the subtraction from gcc, which would distribute it over both x + product and x - product.
+  asm("" : "+v"(product));
+  return product;
 }
 
 /// Swaps register index and lane index of a 16 x 16 matrix.

@@ -94,10 +94,18 @@ void blocks(std::uint32_t* x, int log_len, std::size_t node, const NttTables& t)
   const int stages = pass_stages(log_len);
   const std::size_t length = std::size_t{1} << log_len;
   switch (stages) {
-    case 1: pass<1>(x, length, node, t); break;
-    case 2: pass<2>(x, length, node, t); break;
-    case 3: pass<3>(x, length, node, t); break;
-    default: pass<4>(x, length, node, t); break;
+    case 1:
+      pass<1>(x, length, node, t);
+      break;
+    case 2:
+      pass<2>(x, length, node, t);
+      break;
+    case 3:
+      pass<3>(x, length, node, t);
+      break;
+    default:
+      pass<4>(x, length, node, t);
+      break;
   }
   const std::size_t count = std::size_t{1} << stages;
   for (std::size_t b = 0; b < count; ++b) blocks(x + b * (length >> stages), log_len - stages, node * count + b, t);

@@ -8,25 +8,26 @@
 
 namespace hearth::ring {
 
-/// Constants of one exact base conversion from k source primes q_i (product Q) to m target primes p_j. See base_convert.
+/// Constants of one exact base conversion from k source primes q_i (product Q) to m target primes p_j. See
+/// base_convert.
 struct BaseConvertView {
   std::size_t k = 0, m = 0;
   const Modulus* source = nullptr;         ///< k
   const Modulus* target = nullptr;         ///< m
   const std::uint32_t* hat_inv = nullptr;  ///< k: (Q/q_i)^-1 mod q_i
   const std::uint32_t* hat_inv_shoup = nullptr;
-  const std::uint32_t* reciprocal = nullptr;  ///< k: floor(2^58 / q_i), which fits 32 bits since every q_i > 2^26;
-                                              ///< for smaller q_i use reciprocal64
+  const std::uint32_t* reciprocal = nullptr;    ///< k: floor(2^58 / q_i), which fits 32 bits since every q_i > 2^26;
+                                                ///< for smaller q_i use reciprocal64
   const std::uint64_t* reciprocal64 = nullptr;  ///< k: floor(2^58 / q_i)
-  const std::uint32_t* hat = nullptr;  ///< m x k row-major: (Q/q_i) mod p_j in Montgomery form
-  const std::uint32_t* neg_q = nullptr;  ///< m: -Q mod p_j in Montgomery form
+  const std::uint32_t* hat = nullptr;           ///< m x k row-major: (Q/q_i) mod p_j in Montgomery form
+  const std::uint32_t* neg_q = nullptr;         ///< m: -Q mod p_j in Montgomery form
 };
 
 /// Table of kernels for one instruction set. Every kernel is bit-exact with the scalar one: all results are canonical,
-/// in [0, q), and all arguments are canonical unless a bound is stated. `n` is a power of two (any >= 1: vector versions
-/// fall back to scalar code for short arrays). Pointers need no alignment beyond 4 bytes; limbs of Poly are 64-byte
-/// aligned, which the fast paths exploit. Outputs may equal inputs exactly (in place) but not overlap partially, unless
-/// said otherwise. All are pure and thread safe.
+/// in [0, q), and all arguments are canonical unless a bound is stated. `n` is a power of two (any >= 1: vector
+/// versions fall back to scalar code for short arrays). Pointers need no alignment beyond 4 bytes; limbs of Poly are
+/// 64-byte aligned, which the fast paths exploit. Outputs may equal inputs exactly (in place) but not overlap
+/// partially, unless said otherwise. All are pure and thread safe.
 struct Kernels {
   const char* name;  ///< "scalar", "avx2", "avx512"
 
@@ -45,15 +46,15 @@ struct Kernels {
   /// out = (a - b) * w mod q: the last step of rescaling and ModDown.
   void (*sub_mul_scalar)(std::uint32_t* out, const std::uint32_t* a, const std::uint32_t* b, std::uint32_t w,
                          std::uint32_t w_shoup, std::size_t n, const Modulus& m);
-  /// out[i] = sum_{k < count} a[k][i] * b[k][i >> log_run] * 2^-32 mod q. With b in Montgomery form this is the plain dot
-  /// product. Any count >= 0 (partial sums are reduced before 64 bits overflow). b[k] holds n >> log_run entries.
+  /// out[i] = sum_{k < count} a[k][i] * b[k][i >> log_run] * 2^-32 mod q. With b in Montgomery form this is the plain
+  /// dot product. Any count >= 0 (partial sums are reduced before 64 bits overflow). b[k] holds n >> log_run entries.
   /// `accumulate`: add to out instead of overwriting it. The workhorse of key switching and linear maps.
   void (*dot)(std::uint32_t* out, const std::uint32_t* const* a, const std::uint32_t* const* b, std::size_t count,
               int log_run, bool accumulate, std::size_t n, const Modulus& m);
   /// Exact base conversion in the coefficient domain: in[i] (k rows) are the residues of x; out[j] (m rows) become the
   /// residues modulo p_j of the representative of x in [-Q/2, Q/2] (up to 2^-20 Q beyond, where rounding decides).
-  /// y_i = x_i * hat_inv_i mod q_i; v = (sum_i y_i * reciprocal_i + 2^57) >> 58; out_j = sum_i y_i hat_ij - v Q mod p_j.
-  /// k <= 48. Outputs must not alias inputs.
+  /// y_i = x_i * hat_inv_i mod q_i; v = (sum_i y_i * reciprocal_i + 2^57) >> 58; out_j = sum_i y_i hat_ij - v Q mod
+  /// p_j. k <= 48. Outputs must not alias inputs.
   void (*base_convert)(std::uint32_t* const* out, const std::uint32_t* const* in, const BaseConvertView& view,
                        std::size_t n);
   /// Automorphism X -> X^g on values in NTT order (bit-reversed, see NttTables): out[i] = in[j(i)] where
