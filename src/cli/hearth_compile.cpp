@@ -90,7 +90,8 @@ void compile(Options& options) {
   if (options.insecure) options.compile.security = ckks::Security::kNone;
   options.compile.threads = options.common.threads;
   cli::Stage stage("Compiling");
-  const nn::Graph graph = nn::import_onnx(options.model);
+  nn::Graph graph = nn::import_onnx(options.model);
+  graph.name = fs::path(options.model).stem().string();  // exporters call every graph the same
   const std::vector<nn::Tensor> calibration =
       read_inputs(options.calibration, graph.input_shape(), options.normalisation);
   compiler::Compiled compiled = compiler::compile(graph, calibration, options.compile);

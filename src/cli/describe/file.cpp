@@ -46,6 +46,13 @@ void add_keys(Description& out, const ckks::KeyRequest& keys) {
   out.json["relinearisation_keys"] = keys.relinearisation_sets.size();
 }
 
+void add_normalisation(Description& out, const compiler::Normalisation& value) {
+  out.json["normalisation"] = {{"divide", value.divisor}, {"mean", value.mean}, {"std", value.deviation}};
+  if (value == compiler::Normalisation{}) return;
+  out.rows.emplace_back("normalisation", fmt::format("/ {}, mean [{}], std [{}]", value.divisor,
+                                                     fmt::join(value.mean, ", "), fmt::join(value.deviation, ", ")));
+}
+
 void describe_server_bundle(Description& out, const fs::path& path) {
   const compiler::ServerBundle bundle = compiler::read_server_bundle(path);
   add_model(out, bundle.program.model, bundle.model_id);
@@ -64,6 +71,7 @@ void describe_client_bundle(Description& out, const fs::path& path) {
                         service::format_shape(bundle.input_shape) + ", " + service::format_shape(bundle.output_shape));
   out.json["input_shape"] = bundle.input_shape;
   out.json["output_shape"] = bundle.output_shape;
+  add_normalisation(out, bundle.normalisation);
   add(out, "input bound", "input_bound", bundle.input_bound);
   add(out, "output bound", "output_bound", bundle.output_bound);
   add_prediction(out, bundle.prediction);
