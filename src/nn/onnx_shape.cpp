@@ -164,7 +164,7 @@ void convert_transpose(NodeContext& node) {
   for (std::size_t i = rank; i-- > 0;) reversed.push_back(static_cast<std::int64_t>(i));
   const std::vector<std::int64_t> permutation = node.attribute("perm", reversed);
   if (permutation.size() != rank || node.axes(permutation, rank).size() != rank ||
-      *std::ranges::min_element(permutation.begin(), permutation.end()) < 0) {
+      std::ranges::any_of(permutation, [](std::int64_t axis) { return axis < 0; })) {
     node.corrupt("[{}] is not a permutation of {} axes", fmt::join(permutation, ", "), rank);
   }
   if (!node.is_constant(0)) return node.set(node.emit(Transpose{permutation}, {node.value(0)}));
