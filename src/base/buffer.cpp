@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kMaxBytes = std::size_t{1} << 47;  // no process has more address space
 
 std::atomic<std::size_t> current{0};
 std::atomic<std::size_t> peak{0};
@@ -26,7 +27,7 @@ std::size_t rounded(std::size_t bytes) {
 void* allocate_aligned(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
   const std::size_t align = size >= kHugePage ? kHugePage : kCacheLine;
-  void* pointer = size >= bytes ? std::aligned_alloc(align, size) : nullptr;
+  void* pointer = bytes <= kMaxBytes ? std::aligned_alloc(align, size) : nullptr;
   require(pointer != nullptr, ErrorKind::kResource, "cannot allocate {} bytes of memory", bytes);
   if (align == kHugePage) madvise(pointer, size, MADV_HUGEPAGE);
   const std::size_t now = current.fetch_add(size) + size;
