@@ -37,8 +37,8 @@ test-clang: deps-clang  ## Build into build-clang/ with clang, and test
 
 bench: build  ## Build, run every benchmark, write build/bench/*.json
 	@mkdir -p build/bench
-	@for bench in build/bin/bench_*; do echo "== $${bench##*/}"; "$$bench"; done
-	@echo; ls build/bench/*.json
+	@for bench in build/bin/*_bench; do echo "== $${bench##*/}"; "$$bench"; done
+	@ls build/bench/*.json
 
 fuzz: deps-fuzz  ## Run every fuzz target for FUZZ_SECONDS (60) with clang's libFuzzer
 	@cmake --preset fuzz -Wno-dev
