@@ -95,35 +95,43 @@ void sub_mul_scalar(std::uint32_t* out, const std::uint32_t* a, const std::uint3
       });
 }
 
-std::uint32_t reverse4(std::uint32_t x) { return ((x & 1) << 3) | ((x & 2) << 1) | ((x & 4) >> 1) | ((x & 8) >> 3); }
-
 std::uint32_t reverse_bits(std::uint32_t x, int bits) {
-  x = ((x >> 1) & 0x55555555) | ((x & 0x55555555) << 1);
-  x = ((x >> 2) & 0x33333333) | ((x & 0x33333333) << 2);
-  x = ((x >> 4) & 0x0f0f0f0f) | ((x & 0x0f0f0f0f) << 4);
-  return static_cast<std::uint32_t>(std::uint64_t{__builtin_bswap32(x)} >> (32 - bits));
+  std::uint32_t reversed = 0;
+  for (; bits > 0; --bits, x >>= 1) reversed = 2 * reversed + (x & 1);
+  return reversed;
 }
 
 // With e = brv(i), the source of output i is at e' = g e + (g - 1) / 2 mod n. The lane of i is the top four bits of e
 // (reversed), the vector that i lies in is its other bits. The low bits of e' depend only on the low bits of e, so 16
 // consecutive outputs come from one vector of the input; the top bits are g (top of e) + carry, which makes the
-// permutation one of 16.
+// permutation one of 16. Bit reversals of vector numbers are put together from two short tables.
 void automorphism(std::uint32_t* out, const std::uint32_t* in, std::uint32_t g, int log_n) {
   if (log_n < 4) return scalar_kernels().automorphism(out, in, g, log_n);
   alignas(64) std::uint32_t permutations[16][16];
   for (std::uint32_t carry = 0; carry < 16; ++carry) {
     for (std::uint32_t lane = 0; lane < 16; ++lane) {
-      permutations[carry][lane] = reverse4((g * reverse4(lane) + carry) & 15);
+      permutations[carry][lane] = reverse_bits((g * reverse_bits(lane, 4) + carry) & 15, 4);
     }
   }
-  const int bits = log_n - 4;
-  const std::uint32_t mask = (1U << bits) - 1;
-  const std::uint32_t step = g & ((2U << log_n) - 1);
-  for (std::uint32_t block = 0; block <= mask; ++block) {
-    const std::uint64_t e = std::uint64_t{step} * reverse_bits(block, bits) + (step >> 1);
-    const std::uint32_t source = reverse_bits(static_cast<std::uint32_t>(e) & mask, bits);
-    const Vec permutation = load(permutations[(e >> bits) & 15]);
-    store(out + std::size_t{16} * block, _mm512_permutexvar_epi32(permutation, load(in + std::size_t{16} * source)));
+  const int bits = log_n - 4, low_bits = bits / 2, high_bits = bits - low_bits;
+  const std::uint32_t low_count = 1U << low_bits, high_count = 1U << high_bits, mask = (1U << bits) - 1;
+  std::uint32_t reversed_low[128], reversed_high[128], term_of_low[128];
+  for (std::uint32_t i = 0; i < low_count; ++i) {
+    reversed_low[i] = reverse_bits(i, low_bits);
+    term_of_low[i] = g * (reversed_low[i] << high_bits);
+  }
+  for (std::uint32_t i = 0; i < high_count; ++i) reversed_high[i] = reverse_bits(i, high_bits);
+  // e' below 2^log_n survives the wrap of 32-bit products.
+  for (std::uint32_t high = 0; high < high_count; ++high) {
+    const std::uint32_t term_of_high = g * reversed_high[high] + (g >> 1);
+    for (std::uint32_t low = 0; low < low_count; ++low) {
+      const std::uint32_t e = term_of_high + term_of_low[low];
+      const std::uint32_t source_low = reversed_low[(e & mask) >> high_bits];
+      const std::uint32_t source = (reversed_high[e & (high_count - 1)] << low_bits) + source_low;
+      const Vec permutation = load(permutations[(e >> bits) & 15]);
+      store(out + kLanes * ((high << low_bits) + low),
+            _mm512_permutexvar_epi32(permutation, load(in + kLanes * source)));
+    }
   }
 }
 

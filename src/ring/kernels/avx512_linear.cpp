@@ -50,6 +50,17 @@ HEARTH_INLINE void add_product(Sums& s, Vec a, Vec a_odd, Vec b, Vec b_odd) {
   s.odd = _mm512_add_epi64(s.odd, _mm512_mul_epu32(a_odd, b_odd));
 }
 
+/// How far ahead of their use a dense second factor is fetched, in words. Keys come from main memory, and the hardware
+/// prefetchers lose track when a block of outputs visits many rows.
+constexpr std::size_t kAhead = 256;
+
+template <int kVectors>
+HEARTH_INLINE void prefetch(const std::uint32_t* p) {
+  unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
+    _mm_prefetch(reinterpret_cast<const char*>(p + kLanes * v), _MM_HINT_T0);
+  });
+}
+
 /// Calls add(k) for k < count and `halve` whenever the sums could overflow.
 template <typename Add, typename Halve>
 HEARTH_INLINE void for_products(std::size_t count, Add&& add, Halve&& halve) {
@@ -119,6 +130,7 @@ void dot_blocks(std::uint32_t* out, const std::uint32_t* const* a, const std::ui
         count,
         [&](std::size_t k) __attribute__((always_inline)) {
           const std::uint32_t *a_row = a[k] + i, *b_row = b[k];
+          if constexpr (!Row::kSameInPairs) prefetch<kVectors>(b_row + i + kAhead);
           unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
             const Vec x = load(a_row + kLanes * v), y = row.template get<v>(b_row, i);
             add_product(sums[v], x, odd_lanes(x), y, Row::kSameInPairs ? y : odd_lanes(y));
