@@ -22,9 +22,7 @@ struct Candidate {
   Lowered lowered;
   double output_rms = 0;
 
-  double relative_error() const {
-    return lowered.error[static_cast<std::size_t>(lowered.program.output)] / std::max(output_rms, 1e-30);
-  }
+  double relative_error() const { return lowered.output_error / std::max(output_rms, 1e-30); }
 };
 
 /// Tries ring degrees from small to large until the predicted precision suffices; keeps the most precise otherwise.

@@ -17,12 +17,39 @@ using arith::Linear;
 
 double square(double x) { return x * x; }
 
+/// How a placed matrix passes on and adds noise.
+struct LinearNoise {
+  double energy = 0;    ///< rms over rows of the sum of squared weights: gain of the input's error
+  double products = 0;  ///< encoded weights that meet an occupied slot, an output slot: gain of plaintext rounding
+  int period = 1;       ///< of the encoded diagonals
+};
+
+LinearNoise linear_noise(const Affine& affine, const Layout& in, const Layout& out) {
+  LinearNoise noise;
+  for (const Weight& w : affine.weights) noise.energy += square(w.weight);
+  noise.energy /= static_cast<double>(affine.rows);
+  const double copies = static_cast<double>(std::max(in.period, out.period)) / out.period;
+  const double occupied = static_cast<double>(in.places.size()) / in.period / in.ciphertexts;
+  const double diagonals = static_cast<double>(placement_cost(affine, in, out).diagonals) / out.ciphertexts;
+  noise.products = diagonals * copies * std::min(occupied, 1.0);
+  noise.period = std::max(in.period, out.period);
+  return noise;
+}
+
+LinearNoise linear_noise(const LayoutPlan& plan, int i) {
+  const ArithNode& node = plan.graph.nodes[static_cast<std::size_t>(i)];
+  if (std::holds_alternative<arith::Rescale>(node.op)) return {1, 1, 1};
+  return linear_noise(std::get<Linear>(node.op).affine, plan.layouts[static_cast<std::size_t>(node.inputs[0])],
+                      plan.layouts[static_cast<std::size_t>(i)]);
+}
+
 /// Scales of all nodes, before any instruction is written.
 class Scales {
  public:
   Scales(const LayoutPlan& plan, const Levels& levels, const std::vector<NodeRange>& ranges,
          const ckks::Parameters& parameters, double margin)
-      : graph_(plan.graph),
+      : plan_(plan),
+        graph_(plan.graph),
         levels_(levels),
         ranges_(ranges),
         parameters_(parameters),
@@ -66,9 +93,12 @@ class Scales {
     const ArithNode& n = node(user);
     const double q = modulus(levels_.work[static_cast<std::size_t>(user)]);
     if (std::holds_alternative<Linear>(n.op)) {
-      // Key-switching noise k / S against plaintext rounding p |x| / D with S D = result q fixed: equal at the optimum.
-      const double k = noise_.key_switch(levels_.work[static_cast<std::size_t>(user)]);
-      const double p = noise_.plain * std::max(ranges_[static_cast<std::size_t>(x)].rms, 1e-3);
+      // Key-switching noise gained by the weights, sqrt(energy) k / S, against plaintext rounding gained by the values,
+      // sqrt(products) p |x| / D, with S D = result q fixed: equal at the optimum.
+      const LinearNoise gain = linear_noise(plan_, user);
+      const double k = noise_.key_switch(levels_.work[static_cast<std::size_t>(user)]) * std::sqrt(gain.energy);
+      const double p = noise_.plain(gain.period) * std::sqrt(gain.products) *
+                       std::max(ranges_[static_cast<std::size_t>(x)].rms, 1e-6);
       return std::clamp(std::sqrt(result * q * k / p), 0x1p20, result * q / 0x1p14);
     }
     if (const auto* poly = std::get_if<arith::Polynomial>(&n.op)) {
@@ -122,6 +152,7 @@ class Scales {
     return actual_[root] = scale;
   }
 
+  const LayoutPlan& plan_;
   const ArithGraph& graph_;
   const Levels& levels_;
   const std::vector<NodeRange>& ranges_;
@@ -133,13 +164,6 @@ class Scales {
   std::map<int, double> actual_;
   std::vector<double> scale_;
 };
-
-/// Rms over rows of the sum of squared weights.
-double row_energy(const Affine& a) {
-  double sum = 0;
-  for (const Weight& w : a.weights) sum += square(w.weight);
-  return sum / static_cast<double>(a.rows);
-}
 
 class Lowerer {
  public:
@@ -164,6 +188,11 @@ class Lowerer {
     out_.output_layout = plan_.layouts[static_cast<std::size_t>(plan_.graph.output)];
     const Instruction& last = out_.program.instructions[static_cast<std::size_t>(out_.program.output)];
     out_.output_bound = std::exp2(parameters_.log_q(last.level) - 1) / last.scale;
+    // Rounding in the last rescale differs from repetition to repetition, so averaging them removes most of it.
+    const double repetitions = static_cast<double>(parameters_.slots()) / out_.output_layout.period;
+    const double rounding = square(noise_.rescale / last.scale);
+    const double variance = square(out_.error[static_cast<std::size_t>(out_.program.output)]);
+    out_.output_error = std::sqrt(std::max(variance - rounding, 0.0) + rounding / repetitions);
     out_.program.keys = required_keys(out_.program, parameters_);
     return std::move(out_);
   }
@@ -189,17 +218,17 @@ class Lowerer {
 
   Value emit(int i, const ArithNode& n, const Linear& op) {
     PlacedAffine placed = place(op.affine, layout(n.inputs[0]), layout(i));
-    return linear(i, n, std::move(placed), row_energy(op.affine));
+    return linear(i, n, std::move(placed));
   }
 
   Value emit(int i, const ArithNode& n, const arith::Rescale&) {
     PlacedAffine placed;
     placed.map.inputs = placed.map.outputs = layout(i).ciphertexts;
     for (int c = 0; c < layout(i).ciphertexts; ++c) placed.map.blocks[{c, c}][0] = {1.0};
-    return linear(i, n, std::move(placed), 1);
+    return linear(i, n, std::move(placed));
   }
 
-  Value linear(int i, const ArithNode& n, PlacedAffine placed, double energy) {
+  Value linear(int i, const ArithNode& n, PlacedAffine placed) {
     const int work = levels_.work[static_cast<std::size_t>(i)];
     const double in = scales_[n.inputs[0]];
     LinearOp op;
@@ -208,15 +237,12 @@ class Lowerer {
     op.plan = ckks::plan_bsgs(placed.map, static_cast<int>(parameters_.slots()));
     op.folds = std::move(placed.folds);
     op.bias = std::move(placed.bias);
-    double products = std::exp2(static_cast<double>(op.folds.size()));
-    std::size_t diagonals = 0;
-    for (const auto& [block, list] : placed.map.blocks) diagonals += list.size();
-    products *= static_cast<double>(diagonals) / placed.map.outputs;
     op.map = std::move(placed.map);
     const bool rotates = op.plan.babies.size() > 1 || op.plan.giants.size() > 1;
     const double switched = rotates ? noise_.key_switch(work) / in : 0;
-    const double variance = energy * (square(error(n, 0)) + square(switched)) +
-                            products * square(range(n, 0).rms * noise_.plain / op.plain_scale) +
+    const LinearNoise gain = linear_noise(plan_, i);
+    const double variance = gain.energy * (square(error(n, 0)) + square(switched)) +
+                            gain.products * square(range(n, 0).rms * noise_.plain(gain.period) / op.plain_scale) +
                             square(noise_.rescale / scales_[i]);
     return push(i, std::move(op), std::sqrt(variance));
   }

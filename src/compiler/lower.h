@@ -26,13 +26,14 @@ std::optional<ckks::ParameterSpec> choose_parameters(int log_n, int base_primes,
 /// Levels at which a graph's operations need evaluation keys, ascending.
 std::vector<int> key_levels(const LayoutPlan& plan, const Levels& levels);
 
-/// Standard deviations of the noise that operations add, on a slot, in absolute units (to be divided by the scale).
-/// n = ring degree, h = weight of the secret.
+/// Standard deviations of the noise that operations add to the real part of a slot, in absolute units (to be divided by
+/// the scale): sqrt(n / 2) times that of a coefficient. n = ring degree, h = weight of the secret.
 struct NoiseModel {
   explicit NoiseModel(const ckks::Parameters& parameters);
-  double fresh = 0;    ///< secret-key encryption, encoding included: sqrt(n (sigma^2 + 1/12))
-  double rescale = 0;  ///< rounding in rescale and ModDown: sqrt(n (1 + h) / 12)
-  double plain = 0;    ///< rounding of an encoded plaintext: sqrt(n / 12)
+  double fresh = 0;    ///< secret-key encryption, encoding included: sqrt(n/2 (sigma^2 + 1/12))
+  double rescale = 0;  ///< rounding in rescale and ModDown: sqrt(n/2 (1 + h) / 12)
+  /// Rounding of an encoded plaintext of this period, which has 2 period coefficients: sqrt(period / 12).
+  double plain(int period) const;
   /// Key switch at `level`: per digit, uniform residues below the digit times a Gaussian error, over P, plus rounding.
   double key_switch(int level) const;
 
@@ -44,6 +45,7 @@ struct Lowered {
   Program program;
   Layout input_layout, output_layout;
   std::vector<double> error;  ///< predicted rms error of every instruction's elements, absolute
+  double output_error = 0;    ///< of an output once the client has averaged the repetitions of its slot
   double output_bound = 0;    ///< outputs beyond wrap around
 };
 

@@ -15,10 +15,11 @@ double secret_weight(const ckks::Parameters& parameters) {
 
 NoiseModel::NoiseModel(const ckks::Parameters& parameters) : parameters_(parameters) {
   const auto n = static_cast<double>(parameters.n());
-  fresh = std::sqrt(n * (ring::kGaussianSigma * ring::kGaussianSigma + 1.0 / 12));
-  rescale = std::sqrt(n * (1 + secret_weight(parameters)) / 12);
-  plain = std::sqrt(n / 12);
+  fresh = std::sqrt(n / 2 * (ring::kGaussianSigma * ring::kGaussianSigma + 1.0 / 12));
+  rescale = std::sqrt(n / 2 * (1 + secret_weight(parameters)) / 12);
 }
+
+double NoiseModel::plain(int period) const { return std::sqrt(period / 12.0); }
 
 double NoiseModel::key_switch(int level) const {
   const int set = parameters_.key_set_for(level);
@@ -34,7 +35,7 @@ double NoiseModel::key_switch(int level) const {
     const double ratio = std::exp2(log2_product(digit) - log_p);
     variance += n / 12 * ratio * ratio * ring::kGaussianSigma * ring::kGaussianSigma;
   }
-  return std::sqrt(n * variance + rescale * rescale);
+  return std::sqrt(n / 2 * variance + rescale * rescale);
 }
 
 }  // namespace hearth::compiler

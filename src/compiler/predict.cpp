@@ -216,7 +216,7 @@ Prediction predict(const Lowered& lowered, const ckks::ParametersPtr& parameters
   constexpr double kProcess = 12e6;  // code, libraries and tables of a server that has loaded nothing
   out.peak_bytes =
       kProcess + out.key_bytes_memory + out.plaintext_bytes + program_bytes(program) + live_bytes(program, p);
-  out.output_error = lowered.error[static_cast<std::size_t>(program.output)];
+  out.output_error = lowered.output_error;
   out.output_rms = output_rms;
   return out;
 }

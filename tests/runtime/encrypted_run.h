@@ -35,8 +35,12 @@ class EncryptedRun {
     std::vector<std::vector<std::complex<double>>> slots;
     for (const auto& one : c) slots.push_back(ckks::decrypt_slots(secret_, encoder_, one));
     std::vector<double> out;
+    const auto period = static_cast<std::size_t>(client_.output_layout.period);
     for (const compiler::Place& p : client_.output_layout.places) {
-      out.push_back(slots[static_cast<std::size_t>(p.ciphertext)][static_cast<std::size_t>(p.slot)].real());
+      const auto& repeated = slots[static_cast<std::size_t>(p.ciphertext)];
+      double sum = 0;
+      for (auto s = static_cast<std::size_t>(p.slot); s < repeated.size(); s += period) sum += repeated[s].real();
+      out.push_back(sum * static_cast<double>(period) / static_cast<double>(repeated.size()));
     }
     return out;
   }
