@@ -1,119 +1,101 @@
+#if defined(__AVX512F__)
+
 #include "ring/kernels/avx512_ntt.h"
 
-#include "ring/kernels/avx512_math.h"
-
-#if defined(__AVX512F__)
+#include "ring/kernels/avx512_lanes.h"
+#include "ring/kernels/butterflies.h"
 
 namespace hearth::ring::avx512 {
 namespace {
 
-/// A twiddle factor that is the same in all lanes.
-struct SharedRoots {
-  const std::uint32_t* roots;
-  const std::uint32_t* companions;
-  std::size_t node;  // of the block that the pass works on
+using S = Modular<Lanes>;
+using B = Butterflies<S>;
 
-  template <int kStage>
-  HEARTH_INLINE Vec multiply(Vec y, int j, Vec q) const {
-    const std::size_t i = (node << kStage) + static_cast<std::size_t>(j);
-    const Vec companion = broadcast(companions[i]);
-    return mul_lazy(y, broadcast(roots[i]), companion, companion, q);
-  }
-};
-
-/// One twiddle factor a lane, from NttTables::tail_roots.
-struct LaneRoots {
-  const std::uint32_t* tail;
-
-  template <int kStage>
-  HEARTH_INLINE Vec multiply(Vec y, int j, Vec q) const {
-    const std::uint32_t* p = tail + 32 * ((1 << kStage) - 1 + j);
-    const Vec companion = load(p + 16);
-    return mul_lazy(y, load(p), companion, odd_lanes(companion), q);
-  }
-};
-
-/// Stage kStage of kLogR on the registers v, paired at distance H = 2^(kLogR - 1 - kStage).
-///
-/// Harvey's butterfly keeps all values in [0, 4q) and adds 2q to X - T. Where the next stage of the same pass only adds
-/// (the register is an X there), that addition is left out: the value is in (-2q, 2q) and is lifted instead of reduced.
-/// kLazyEnd leaves it out of the last stage, too.
-template <int kStage, int kLogR, bool kLazyEnd, typename Roots>
-HEARTH_INLINE void stage(Vec (&v)[1 << kLogR], const Roots& roots, const Bounds& m) {
-  constexpr int kHalf = 1 << (kLogR - 1 - kStage);
-  unrolled<(1 << kLogR) / 2>([&](auto index) __attribute__((always_inline)) {
-    constexpr int j = index / kHalf, i = 2 * kHalf * j + index % kHalf;
-    constexpr bool kWasDifference = kStage > 0 && j % 2 == 1;
-    constexpr bool kLast = kHalf == 1;
-    constexpr bool kKeepNegative = kLast ? kLazyEnd : (i & (kHalf / 2)) == 0;
-    const Vec x = kWasDifference ? lift_once(v[i], m.q2) : reduce_once(v[i], m.q2);
-    const Vec t = roots.template multiply<kStage>(v[i + kHalf], j, m.q);
-    v[i] = _mm512_add_epi32(x, t);
-    v[i + kHalf] = _mm512_sub_epi32(kKeepNegative ? x : _mm512_add_epi32(x, m.q2), t);
-  });
-}
-
-template <int kLogR, bool kLazyEnd, typename Roots>
-HEARTH_INLINE void all_stages(Vec (&v)[1 << kLogR], const Roots& roots, const Bounds& m) {
-  unrolled<kLogR>([&](auto s) __attribute__((always_inline)) { stage<s, kLogR, kLazyEnd>(v, roots, m); });
-}
-
-/// kLogR stages of the block of `length` residues that is node `node` of the tree.
-template <int kLogR>
-void pass(std::uint32_t* x, std::size_t length, std::size_t node, const NttTables& t) {
-  constexpr int kRadix = 1 << kLogR;
-  const Bounds m(t.modulus.q);
-  const SharedRoots roots{t.roots.data(), t.roots_shoup.data(), node};
-  const std::size_t stride = length / kRadix;
-  for (std::size_t c = 0; c < stride; c += kLanes) {
-    Vec v[kRadix];
-    unrolled<kRadix>([&](auto i) __attribute__((always_inline)) { v[i] = load(x + i * stride + c); });
-    all_stages<kLogR, false>(v, roots, m);
-    unrolled<kRadix>([&](auto i) __attribute__((always_inline)) { store(x + i * stride + c, v[i]); });
-  }
-}
-
-/// The last eight stages, on 256 consecutive residues in registers; canonical results.
-void tail(std::uint32_t* x, std::size_t node, const NttTables& t) {
-  const Bounds m(t.modulus.q);
+/// The last eight stages of the forward transform, on 256 consecutive residues in registers: four among rows of 16
+/// residues, four within the rows after a transposition. Canonical results.
+void forward_tail(std::uint32_t* x, std::size_t node, const NttTables& t) {
+  const S::Bounds m(t.modulus.q);
   const std::size_t block = node - (std::size_t{1} << (t.log_n - 8));
-  Vec v[16];
-  unrolled<16>([&](auto i) __attribute__((always_inline)) { v[i] = load(x + 16 * i); });
-  all_stages<4, false>(v, SharedRoots{t.roots.data(), t.roots_shoup.data(), node}, m);
-  transpose(v);
-  all_stages<4, true>(v, LaneRoots{t.tail_roots.data() + block * NttTables::kTailWords}, m);
-  unrolled<16>([&](auto i) __attribute__((always_inline)) {
-    v[i] = reduce_once(i % 2 ? lift_once(v[i], m.q2) : reduce_once(v[i], m.q2), m.q);
-  });
-  transpose(v);
-  unrolled<16>([&](auto i) __attribute__((always_inline)) { store(x + 16 * i, v[i]); });
+  S::Vec v[16];
+  unrolled<16>([&](auto i) __attribute__((always_inline)) { v[i] = S::load(x + 16 * i); });
+  B::forward_stages<4, false>(v, B::forward_roots(t, node), m);
+  S::transpose(v);
+  B::forward_stages<4, true>(v, B::LaneRoots<1>{t.tail_roots.data() + block * NttTables::kTailWords}, m);
+  B::reduce_end(v, m);
+  S::transpose(v);
+  unrolled<16>([&](auto i) __attribute__((always_inline)) { S::store(x + 16 * i, v[i]); });
 }
 
-void blocks(std::uint32_t* x, int log_len, std::size_t node, const NttTables& t) {
-  if (log_len == 8) return tail(x, node, t);
+/// The first eight stages of the inverse transform, likewise.
+template <bool kScale>
+void inverse_tail(std::uint32_t* x, std::size_t node, const NttTables& t) {
+  const S::Bounds m(t.modulus.q);
+  const std::size_t block = node - (std::size_t{1} << (t.log_n - 8));
+  S::Vec v[16];
+  unrolled<16>([&](auto i) __attribute__((always_inline)) { v[i] = S::load(x + 16 * i); });
+  S::transpose(v);
+  const B::LaneRoots<1> lane_roots{t.inverse_tail_roots.data() + block * NttTables::kTailWords};
+  B::inverse_stages<4, false>(v, lane_roots, m, t);
+  S::transpose(v);
+  B::inverse_stages<4, kScale>(v, B::inverse_roots(t, node), m, t);
+  unrolled<16>([&](auto i) __attribute__((always_inline)) { S::store(x + 16 * i, v[i]); });
+}
+
+/// How many stages the outermost pass over 2^log_len residues takes; the rest, but the last eight, follow block by
+/// block. Sixteen streams fill the registers, and blocks of up to 2^12 residues stay in the first-level cache.
+constexpr int pass_stages(int log_len) {
+  const int left = log_len - 8;
+  return left <= 4 ? left : left <= 8 ? left - 4 : 4;
+}
+
+void forward_blocks(std::uint32_t* x, int log_len, std::size_t node, const NttTables& t) {
+  if (log_len == 8) return forward_tail(x, node, t);
   const int stages = pass_stages(log_len);
-  const std::size_t length = std::size_t{1} << log_len;
+  const std::size_t length = std::size_t{1} << log_len, count = std::size_t{1} << stages;
   switch (stages) {
     case 1:
-      pass<1>(x, length, node, t);
+      B::forward_pass<1>(x, length, node, t);
       break;
     case 2:
-      pass<2>(x, length, node, t);
+      B::forward_pass<2>(x, length, node, t);
       break;
     case 3:
-      pass<3>(x, length, node, t);
+      B::forward_pass<3>(x, length, node, t);
       break;
     default:
-      pass<4>(x, length, node, t);
+      B::forward_pass<4>(x, length, node, t);
       break;
   }
-  const std::size_t count = std::size_t{1} << stages;
-  for (std::size_t b = 0; b < count; ++b) blocks(x + b * (length >> stages), log_len - stages, node * count + b, t);
+  for (std::size_t b = 0; b < count; ++b) {
+    forward_blocks(x + b * (length >> stages), log_len - stages, node * count + b, t);
+  }
+}
+
+template <bool kScale>
+void inverse_blocks(std::uint32_t* x, int log_len, std::size_t node, const NttTables& t) {
+  if (log_len == 8) return inverse_tail<kScale>(x, node, t);
+  const int stages = pass_stages(log_len);
+  const std::size_t length = std::size_t{1} << log_len, count = std::size_t{1} << stages;
+  for (std::size_t b = 0; b < count; ++b) {
+    inverse_blocks<false>(x + b * (length >> stages), log_len - stages, node * count + b, t);
+  }
+  switch (stages) {
+    case 1:
+      return B::inverse_pass<1, kScale>(x, length, node, t);
+    case 2:
+      return B::inverse_pass<2, kScale>(x, length, node, t);
+    case 3:
+      return B::inverse_pass<3, kScale>(x, length, node, t);
+    default:
+      return B::inverse_pass<4, kScale>(x, length, node, t);
+  }
 }
 
 }  // namespace
 
-void ntt_forward(std::uint32_t* x, const NttTables& t) { blocks(x, t.log_n, 1, t); }
+void ntt_forward(std::uint32_t* x, const NttTables& t) { forward_blocks(x, t.log_n, 1, t); }
+
+void ntt_inverse(std::uint32_t* x, const NttTables& t) { inverse_blocks<true>(x, t.log_n, 1, t); }
 
 }  // namespace hearth::ring::avx512
 
