@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Classifies the bundled images of handwritten digits under encryption. `make demo` calls this after building.
+#
+#   scripts/demo.sh [BUILD_FOLDER] [OPTIONS of hearth infer...]
+set -euo pipefail
+
+repository=$(cd "$(dirname "$0")/.." && pwd)
+build=$repository/build
+if [[ $# -gt 0 && $1 != -* ]]; then
+  build=$1
+  shift
+fi
+hearth=$build/bin/hearth
+models=$repository/models
+
+if [[ ! -x $hearth ]]; then
+  echo "demo.sh: there is no $hearth; run 'make demo', which builds it" >&2
+  exit 1
+fi
+
+cat <<'TEXT'
+Twelve images of handwritten digits and a small neural network (models/README.md).
+Each step below runs as a process of its own. The one that evaluates the network gets encrypted images and
+evaluation keys; it never sees an image, a result or the secret key.
+
+TEXT
+"$hearth" infer "$models/digits.onnx" --input "$models/digits_images.npy" --labels "$models/digits_labels.npy" \
+  --calibration "$models/digits_calibration.npy" --count 12 "$@"

@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "compiler/program/program_bytes.h"
+#include "tests/fuzz/rebuilt_container.h"
+#include "tests/service/party.h"
+
+// Files of format version 1 that were written once and must stay readable. They are also where fuzzing starts. After a
+// deliberate change of a format: HEARTH_WRITE_GOLDEN=1 service_golden_test.
+namespace hearth::service {
+namespace {
+
+using testing::TinyNetwork;
+namespace fs = std::filesystem;
+
+constexpr int kLogN = 4;
+const std::vector<float> kInput{1, -1, 0.5, 0.25, 0, -0.5, 0.75, -0.25};
+
+fs::path corpus(const std::string& name) { return fs::path("tests/corpus") / name / "golden"; }
+
+compiler::ServerBundle server_bundle() { return testing::tiny_server({}, kLogN); }
+
+std::vector<std::byte> bytes_of(const fs::path& path) { return read_file(path, 1 << 20); }
+
+void write_sections(const std::string& name) {
+  write_file_atomic(corpus(name).parent_path() / "sections", testing::section_list(bytes_of(corpus(name))));
+}
+
+void write_golden_files() {
+  for (const char* const name :
+       {"server_bundle", "client_bundle", "secret_key", "evaluation_keys", "ciphertext_file"}) {
+    fs::create_directories(corpus(name).parent_path());
+  }
+  compiler::write_bundle(corpus("server_bundle"), server_bundle());
+  compiler::write_bundle(corpus("client_bundle"), testing::tiny_client(server_bundle()));
+  const Client client(corpus("client_bundle"), true);
+  client.make_keys(corpus("secret_key"), corpus("evaluation_keys"), true);
+  client.encrypt_file(client.load_secret(corpus("secret_key")), {.shape = {2, 4}, .values = kInput}, "", 0, 1,
+                      corpus("ciphertext_file"));
+  const Server server(corpus("server_bundle"));
+  server.run(server.load_keys(corpus("evaluation_keys")), corpus("ciphertext_file"),
+             corpus("ciphertext_file").parent_path() / "output");
+  ByteWriter structure, weights, client_section;
+  compiler::write_program(structure, weights, server_bundle().program);
+  ByteWriter both;
+  both.u32(static_cast<std::uint32_t>(structure.size()));
+  both.bytes(structure.take());
+  both.bytes(weights.take());
+  write_file_atomic(corpus("server_bundle").parent_path() / "sections", both.take());
+  compiler::write_client(client_section, testing::tiny_client(server_bundle()));
+  write_file_atomic(corpus("client_bundle").parent_path() / "sections", client_section.take());
+  for (const char* const name : {"secret_key", "evaluation_keys", "ciphertext_file"}) write_sections(name);
+}
+
+class Golden : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (std::getenv("HEARTH_WRITE_GOLDEN")) write_golden_files();
+  }
+  static void expect_answer(const NpyArray& out) {
+    const std::vector<double> expected = TinyNetwork{}(kInput);
+    ASSERT_EQ(out.values.size(), expected.size());
+    for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_NEAR(out.values[k], expected[k], 1e-4);
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Golden, BundlesAreWrittenAsEver) {
+  compiler::write_bundle(folder_ / "server", server_bundle());
+  compiler::write_bundle(folder_ / "client", testing::tiny_client(server_bundle()));
+  EXPECT_EQ(bytes_of(folder_ / "server"), bytes_of(corpus("server_bundle")));
+  EXPECT_EQ(bytes_of(folder_ / "client"), bytes_of(corpus("client_bundle")));
+}
+
+TEST_F(Golden, OldFilesStillWorkTogether) {
+  const Client client(corpus("client_bundle"), true);
+  const ClientSecret secret = client.load_secret(corpus("secret_key"));
+  expect_answer(client.decrypt_file(secret, corpus("ciphertext_file").parent_path() / "output"));
+  const Server server(corpus("server_bundle"));
+  server.run(server.load_keys(corpus("evaluation_keys")), corpus("ciphertext_file"), folder_ / "output");
+  expect_answer(client.decrypt_file(secret, folder_ / "output"));
+}
+
+}  // namespace
+}  // namespace hearth::service
