@@ -83,14 +83,6 @@ void split(std::span<const double> x, double scale, BiasedWords& out) {
   split_four_words(x, scale, out);
 }
 
-/// out = x - bias mod q.
-void subtract_constant(std::uint32_t* out, std::size_t count, std::uint32_t bias, const ring::Modulus& m) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t difference = out[i] - bias;
-    out[i] = std::min(difference, difference + m.q);
-  }
-}
-
 /// Residues of the integers times `factor` modulo m.
 void reduce_words(BiasedWords& words, std::uint32_t factor, const ring::Modulus& m, std::uint32_t* out) {
   const ring::Kernels& k = ring::kernels();
@@ -100,7 +92,8 @@ void reduce_words(BiasedWords& words, std::uint32_t factor, const ring::Modulus&
     weight_shoup[w] = shoup(weight[w], m);
   }
   const std::uint32_t bias = mul_mod(weight[words.count - 1], (1U << 31) % m.q, m);
-  alignas(64) std::array<std::uint32_t, kBlock> term;
+  alignas(64) std::array<std::uint32_t, kBlock> term, biases;
+  std::fill_n(biases.data(), std::min(kBlock, words.size), bias);
   for (std::size_t begin = 0; begin < words.size; begin += kBlock) {
     const std::size_t count = std::min(kBlock, words.size - begin);
     k.mul_scalar(out + begin, words.row(0) + begin, weight[0], weight_shoup[0], count, m);
@@ -108,7 +101,7 @@ void reduce_words(BiasedWords& words, std::uint32_t factor, const ring::Modulus&
       k.mul_scalar(term.data(), words.row(w) + begin, weight[w], weight_shoup[w], count, m);
       k.add(out + begin, out + begin, term.data(), count, m);
     }
-    subtract_constant(out + begin, count, bias, m);
+    k.sub(out + begin, out + begin, biases.data(), count, m);
   }
 }
 

@@ -26,6 +26,7 @@ void check_plain(const Parameters& parameters, const Plaintext& plain, int level
 
 /// a += plain, whose entry i stands for a run of equal values.
 void add_plaintext(const ring::Ring& ring, ring::Poly& a, const ring::Poly& plain) {
+  if (plain.size() == a.size()) return ring::add(ring, a, plain);
   const int log_run = std::countr_zero(a.size()) - std::countr_zero(plain.size());
   for (std::size_t limb = 0; limb < a.limbs(); ++limb) {
     const ring::Modulus& m = ring.modulus(a.basis()[limb]);
