@@ -141,6 +141,7 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   const Candidate chosen = Chooser(reduced, inputs, options).run();
   Compiled out;
   out.server.program = chosen.lowered.program;
+  check(out.server.program, *chosen.parameters);
   out.server.prediction = predict(chosen.lowered, chosen.parameters, chosen.output_rms);
   out.server.model_id = model_id(out.server.program);
   out.client = client_bundle(graph, chosen, out.server);

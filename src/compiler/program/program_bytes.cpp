@@ -54,6 +54,7 @@ class ProgramWriter {
     out_.i32(op.x);
     write(op.map);
     out_.i32(op.plan.step);
+    out_.i32(op.plan.offset);
     write(op.plan.babies);
     write(op.plan.giants);
     out_.f64(op.plain_scale);
@@ -205,6 +206,7 @@ class ProgramReader {
     op.x = read_value();
     op.map = read_map();
     op.plan.step = in_.i32_in(1, slots_, "baby-step giant-step width");
+    op.plan.offset = in_.i32_in(0, op.plan.step - 1, "baby-step giant-step offset");
     op.plan.babies = read_rotations(0, "baby steps");
     op.plan.giants = read_rotations(0, "giant steps");
     op.plain_scale = read_scale("plaintext scale");
