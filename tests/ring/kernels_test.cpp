@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "ring/ntt.h"
 
 namespace hearth::ring {
@@ -376,6 +379,24 @@ TEST(Dispatch, KnowsItsTables) {
   EXPECT_STREQ(kernels_for("scalar")->name, "scalar");
   EXPECT_EQ(kernels_for("neon"), nullptr);
   EXPECT_EQ(&kernels(), kernels_for(kernels().name));
+}
+
+/// Exits with 0 if the environment variable leads to the table of this name, with 1 if to another, with 2 on an error.
+[[noreturn]] void exit_with_choice(const char* value, const std::string& expected) {
+  setenv("HEARTH_ISA", value, 1);
+  try {
+    std::exit(kernels().name == expected ? 0 : 1);
+  } catch (const Error& e) {
+    std::exit(e.kind() == ErrorKind::kInvalidArgument ? 2 : 3);
+  }
+}
+
+// A process chooses once, so each choice needs a process.
+TEST(DispatchDeathTest, EnvironmentCapsTheInstructionSet) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(exit_with_choice("scalar", "scalar"), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(exit_with_choice("avx2", kernels_for("avx2") ? "avx2" : "scalar"), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(exit_with_choice("sse9", ""), testing::ExitedWithCode(2), "");
 }
 
 }  // namespace

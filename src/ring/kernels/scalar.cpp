@@ -133,14 +133,22 @@ void base_convert(u32* const* out, const u32* const* in, const BaseConvertView& 
   }
 }
 
+/// Reversal of the low `bits` bits, at least 1, of x: pairs, nibbles and so on trade places.
 std::size_t bit_reverse(std::size_t x, int bits) {
-  std::size_t reversed = 0;
-  for (int i = 0; i < bits; ++i) reversed |= ((x >> i) & 1) << (bits - 1 - i);
-  return reversed;
+  u32 r = static_cast<u32>(x);
+  r = ((r >> 1) & 0x55555555) | ((r & 0x55555555) << 1);
+  r = ((r >> 2) & 0x33333333) | ((r & 0x33333333) << 2);
+  r = ((r >> 4) & 0x0f0f0f0f) | ((r & 0x0f0f0f0f) << 4);
+  r = ((r >> 8) & 0x00ff00ff) | ((r & 0x00ff00ff) << 8);
+  return ((r >> 16) | (r << 16)) >> (32 - bits);
 }
 
 void automorphism(u32* out, const u32* in, u32 g, int log_n) {
   const std::size_t n = std::size_t{1} << log_n;
+  if (n == 1) {
+    out[0] = in[0];
+    return;
+  }
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t exponent = g * (2 * bit_reverse(i, log_n) + 1) % (2 * n);
     out[i] = in[bit_reverse(exponent / 2, log_n)];
