@@ -12,40 +12,7 @@ namespace {
 
 using testing::import_bytes;
 using testing::OnnxBuilder;
-using testing::random_tensor;
-using testing::set;
-
-using Ints = std::vector<std::int64_t>;
-
-/// A model of a few hundred bytes with most operators, shape arithmetic among them.
-OnnxBuilder rich_model() {
-  OnnxBuilder model({-1, 2, 6, 6});
-  model.floats("w", random_tensor({2, 1, 3, 3}, 1)).floats("s", random_tensor({2}, 2));
-  model.floats("v", Tensor(Shape{2}, 1.0F)).floats("d", random_tensor({3, 8}, 3)).floats("two", Tensor(Shape{}, 2.0F));
-  onnx::NodeProto& conv = model.node("Conv", {"x", "w", "s"}, {"a"});
-  set(conv, "group", std::int64_t{2});
-  set(conv, "pads", {1, 1, 1, 1});
-  set(conv, "strides", Ints{2, 2});
-  model.node("BatchNormalization", {"a", "s", "s", "s", "v"}, {"b"});
-  model.node("Pow", {"b", "two"}, {"c"});
-  model.integers("pads", {0, 0, 0, 0, 0, 0, 1, 1});
-  model.node("Pad", {"c", "pads"}, {"e"});
-  onnx::NodeProto& pool = model.node("AveragePool", {"e"}, {"f"});
-  set(pool, "kernel_shape", Ints{2, 2});
-  set(pool, "strides", Ints{2, 2});
-  model.node("Shape", {"f"}, {"shape"});
-  model.integer("zero", 0).integers("zeros", {0}).integers("rest", {-1});
-  model.node("Gather", {"shape", "zero"}, {"n"});
-  model.node("Unsqueeze", {"n", "zeros"}, {"n1"});
-  set(model.node("Concat", {"n1", "rest"}, {"target"}), "axis", std::int64_t{0});
-  model.node("Reshape", {"f", "target"}, {"flat"});
-  set(model.node("Gemm", {"flat", "d"}, {"g"}), "transB", std::int64_t{1});
-  model.integers("one", {1}).integers("axis", {1}).integers("far", {INT64_MAX});
-  model.node("Slice", {"g", "one", "far", "axis"}, {"h"});
-  set(model.node("Transpose", {"h"}, {"t"}), "perm", Ints{1, 0});
-  set(model.node("ReduceMean", {"t"}, {"y"}), "axes", Ints{0, 1});
-  return model;
-}
+using testing::rich_model;
 
 /// Imports and simplifies; returns whether that went through.
 bool survives(const std::string& bytes) {

@@ -119,6 +119,36 @@ onnx::TensorProto integer_tensor(const std::string& name, const Shape& shape, co
   return proto;
 }
 
+OnnxBuilder rich_model() {
+  using Ints = std::vector<std::int64_t>;
+  OnnxBuilder model({-1, 2, 6, 6});
+  model.floats("w", random_tensor({2, 1, 3, 3}, 1)).floats("s", random_tensor({2}, 2));
+  model.floats("v", Tensor(Shape{2}, 1.0F)).floats("d", random_tensor({3, 8}, 3)).floats("two", Tensor(Shape{}, 2.0F));
+  onnx::NodeProto& conv = model.node("Conv", {"x", "w", "s"}, {"a"});
+  set(conv, "group", std::int64_t{2});
+  set(conv, "pads", {1, 1, 1, 1});
+  set(conv, "strides", Ints{2, 2});
+  model.node("BatchNormalization", {"a", "s", "s", "s", "v"}, {"b"});
+  model.node("Pow", {"b", "two"}, {"c"});
+  model.integers("pads", {0, 0, 0, 0, 0, 0, 1, 1});
+  model.node("Pad", {"c", "pads"}, {"e"});
+  onnx::NodeProto& pool = model.node("AveragePool", {"e"}, {"f"});
+  set(pool, "kernel_shape", Ints{2, 2});
+  set(pool, "strides", Ints{2, 2});
+  model.node("Shape", {"f"}, {"shape"});
+  model.integer("zero", 0).integers("zeros", {0}).integers("rest", {-1});
+  model.node("Gather", {"shape", "zero"}, {"n"});
+  model.node("Unsqueeze", {"n", "zeros"}, {"n1"});
+  set(model.node("Concat", {"n1", "rest"}, {"target"}), "axis", std::int64_t{0});
+  model.node("Reshape", {"f", "target"}, {"flat"});
+  set(model.node("Gemm", {"flat", "d"}, {"g"}), "transB", std::int64_t{1});
+  model.integers("one", {1}).integers("axis", {1}).integers("far", {INT64_MAX});
+  model.node("Slice", {"g", "one", "far", "axis"}, {"h"});
+  set(model.node("Transpose", {"h"}, {"t"}), "perm", Ints{1, 0});
+  set(model.node("ReduceMean", {"t"}, {"y"}), "axes", Ints{0, 1});
+  return model;
+}
+
 Tensor random_tensor(const Shape& shape, std::uint32_t seed) {
   std::mt19937 generator(seed);
   Tensor out(shape);

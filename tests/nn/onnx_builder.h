@@ -46,6 +46,9 @@ void set(onnx::NodeProto& node, const std::string& name, const onnx::TensorProto
 onnx::TensorProto float_tensor(const std::string& name, const Tensor& tensor);
 onnx::TensorProto integer_tensor(const std::string& name, const Shape& shape, const std::vector<std::int64_t>& values);
 
+/// A model of a few hundred bytes with most operators, shape arithmetic among them.
+OnnxBuilder rich_model();
+
 /// Deterministic values in [-1, 1).
 Tensor random_tensor(const Shape& shape, std::uint32_t seed);
 
