@@ -1,6 +1,7 @@
 #include "ckks/key_switching.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/error.h"
@@ -18,12 +19,14 @@ std::size_t pitch(const SwitchLayout& layout) { return layout.n() + kRowPadding;
 /// first (special_row, then convert), after which each limb of Q can be finished on its own.
 class PairModDown {
  public:
-  explicit PairModDown(const SwitchLayout& layout)
+  /// Works on the primes of Q in the limbs of `into` (whose finish() must then write there), or in scratch without.
+  explicit PairModDown(const SwitchLayout& layout, std::array<ring::Poly*, 2> into = {})
       : layout_(layout),
+        into_(into),
         divider_(layout.parameters().mod_down(layout.level(), layout.set())),
         specials_(layout.limbs() - layout.q_limbs()),
         remainder_(2 * specials_ * pitch(layout)),
-        converted_(2 * layout.q_limbs() * pitch(layout)) {}
+        converted_(into[0] != nullptr ? 0 : 2 * layout.q_limbs() * pitch(layout)) {}
 
   /// Row for the NTT values of one half on limb j >= q_limbs().
   std::uint32_t* special_row(std::size_t half, std::size_t j) {
@@ -45,7 +48,7 @@ class PairModDown {
     }
   }
 
-  /// out = (a - remainder) / P on limb j < q_limbs(); out may be a.
+  /// out = (a - remainder) / P on limb j < q_limbs(); out may be a, or the limb of `into`.
   void finish(std::size_t half, std::size_t j, std::uint32_t* out, const std::uint32_t* a) {
     const ring::Kernels& k = ring::kernels();
     std::uint32_t* remainder = converted_row(half, j);
@@ -56,10 +59,12 @@ class PairModDown {
 
  private:
   std::uint32_t* converted_row(std::size_t half, std::size_t j) {
+    if (into_[half] != nullptr) return into_[half]->limb(j);
     return converted_.data() + (half * layout_.q_limbs() + j) * pitch(layout_);
   }
 
   const SwitchLayout& layout_;
+  std::array<ring::Poly*, 2> into_;
   const ring::RoundedDivider& divider_;
   std::size_t specials_;
   Scratch<std::uint32_t> remainder_, converted_;
@@ -207,9 +212,10 @@ void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const Swit
   k.automorphism(out1, ks1, g, layout.parameters().log_n());
 }
 
-void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink) {
+void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink,
+                std::array<ring::Poly*, 2> workspace) {
   layout.check(key);
-  PairModDown down(layout);
+  PairModDown down(layout, workspace);
   const std::size_t work = 4 * layout.n();
   ring::for_each_limb(layout.limbs() - layout.q_limbs(), work, [&](std::size_t i) {
     const std::size_t j = layout.q_limbs() + i;
@@ -231,7 +237,7 @@ void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKe
 }
 
 void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
-  PairModDown down(layout);
+  PairModDown down(layout, {&out0, &out1});
   const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
   ring::for_each_limb(layout.limbs() - layout.q_limbs(), 2 * layout.n(), [&](std::size_t i) {
     const std::size_t j = layout.q_limbs() + i;

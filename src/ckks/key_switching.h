@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -85,8 +86,11 @@ void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const Swit
 using LimbSink = std::function<void(std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1)>;
 
 /// The whole key switch: round(sum_d digit_d * key_d / P), limb by limb so that a limb stays in cache from its raising
-/// to the sink. Calls sink from several threads, once for each limb.
-void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink);
+/// to the sink. Calls sink from several threads, once for each limb. `workspace`: two polynomials on q_basis(level)
+/// whose limb j is overwritten before the sink is called for j, and free from then on (so the sink may write results
+/// there); without them memory of that size is taken from scratch.
+void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink,
+                std::array<ring::Poly*, 2> workspace = {});
 
 /// Divides a pair over QP by P with rounding. The results are on q_basis(level) and may share nothing with the pair.
 void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1);

@@ -26,11 +26,12 @@ Ciphertext apply_galois(const SwitchLayout& layout, const Ciphertext& c, DigitRo
                         std::uint32_t g) {
   Ciphertext out = empty_like(c);
   const ring::Kernels& k = ring::kernels();
-  switch_key(layout, digits, key, [&](std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1) {
+  const auto permute = [&](std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1) {
     k.add(ks0, ks0, c.parts[0].limb(j), layout.n(), layout.modulus(j));
     k.automorphism(out.parts[0].limb(j), ks0, g, layout.parameters().log_n());
     k.automorphism(out.parts[1].limb(j), ks1, g, layout.parameters().log_n());
-  });
+  };
+  switch_key(layout, digits, key, permute, {&out.parts[0], &out.parts[1]});
   return out;
 }
 
