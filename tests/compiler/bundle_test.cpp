@@ -27,7 +27,11 @@ Program every_operation() {
   const auto parameters = ckks::Parameters::create(testing::tiny_spec());
   Program program = tiny_program();
   auto& list = program.instructions;
-  std::get<LinearOp>(list[1].op).folds = {4, 2};
+  auto& linear = std::get<LinearOp>(list[1].op);
+  const int slots = static_cast<int>(parameters->slots());
+  linear.map.blocks = {{{0, 0}, {{0, {1, 2}}, {slots - 1, {0.5}}}}};
+  linear.plan = {.step = 2, .babies = {0, slots - 1}, .giants = {0}, .offset = 1};
+  linear.folds = {4, 2};
   list[1].scale = list[0].scale;
   list[2].op = QuadraticOp{.x = 1, .linear = 0.5, .constant = -0.25, .scale_factor = 2, .negate = true};
   list.push_back({"product", MultiplyOp{.a = 1, .b = 1}, 1, 1, 0, list[2].scale});
@@ -69,6 +73,8 @@ TEST(ProgramBytes, ReadingGivesWhatWasWritten) {
   const auto& after = std::get<LinearOp>(copy.instructions[1].op);
   EXPECT_EQ(after.map.blocks, before.map.blocks);
   EXPECT_EQ(after.bias, before.bias);
+  EXPECT_EQ(after.plan.offset, 1);
+  EXPECT_EQ(after.plan.babies, before.plan.babies);
   EXPECT_EQ(after.folds, before.folds);
   EXPECT_EQ(std::get<PolynomialOp>(copy.instructions[5].op).coefficients, (std::vector<double>{0.5, 1, 0, -2}));
   EXPECT_EQ(std::get<AddPlainOp>(copy.instructions[6].op).constants, (std::vector<std::vector<double>>{{1, 2, 3, 4}}));

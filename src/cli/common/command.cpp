@@ -60,9 +60,11 @@ void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean
   app.add_option("--divide", divisor, "Inputs are divided by this first, e.g. 255 for images of bytes")->type_name("D");
   app.add_option("--mean", mean, "Then this is subtracted: one number, or one a channel, separated by commas")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("M,...");
   app.add_option("--std", deviation, "Then divided by this: one number, or one a channel")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("S,...");
 }
 
