@@ -8,10 +8,10 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build make pkg-config python3 binutils
-  libonnx-dev libprotobuf-dev protobuf-compiler
-  libcli11-dev nlohmann-json3-dev libfmt-dev libtbb-dev
-  libssl-dev libsodium-dev libxxhash-dev
-  libgtest-dev librapidcheck-dev libbenchmark-dev libgmp-dev valgrind
+  libonnx-dev libprotobuf-dev          # ONNX import
+  libcli11-dev nlohmann-json3-dev libfmt-dev
+  libtbb-dev libssl-dev libxxhash-dev  # threads, randomness, checksums
+  libgtest-dev librapidcheck-dev libgmp-dev valgrind
 )
 case "${1:-}" in
   "") ;;
