@@ -84,7 +84,7 @@ Tensor naive_pool(const AveragePool& op, const Tensor& x) {
 }
 
 TEST(Reference, ConvolutionByHand) {
-  const Conv2d op{Tensor({1, 1, 2, 2}, {1, 2, 3, 4}), Tensor(Shape{1}, {10.0F}), 1, {1, 1}, {}, {1, 1}};
+  const Conv2d op{Tensor({1, 1, 2, 2}, {1, 2, 3, 4}), Tensor(Shape{1}, 10.0F), 1, {1, 1}, {}, {1, 1}};
   const Tensor y = apply(op, image(2, 3, {1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(y, (Tensor({1, 1, 1, 2}, {10 + 1 + 4 + 12 + 20, 10 + 2 + 6 + 15 + 24})));
 }
