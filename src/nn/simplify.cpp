@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/error.h"
 #include "nn/rewriter.h"
 
 namespace hearth::nn {
@@ -39,6 +40,9 @@ Graph simplify(const Graph& graph) {
   }
   Graph out = expand_affine(rewriter.finish());
   check(out);
+  require(out.output_shape() == graph.output_shape(), ErrorKind::kInternal,
+          "simplification changed the output's shape from {} to {}", to_string(graph.output_shape()),
+          to_string(out.output_shape()));
   return out;
 }
 
