@@ -17,13 +17,14 @@ struct Hoisted {
   int set = 0;
 };
 
-/// A pair of polynomials over qp_basis(level, set), NTT domain: a key-switch result before ModDown, carrying a factor P.
+/// A pair of polynomials over qp_basis(level, set), NTT domain: a key-switch result before ModDown, carrying a factor
+/// P.
 struct ExtendedPair {
   ring::Poly c0, c1;
 };
 
-/// Homomorphic operations. Scales are tracked exactly as doubles. Binary operations need equal levels and scales equal to
-/// a relative 2^-20 (Error(kInvalidArgument) with both otherwise); nothing is aligned silently. Holds references to
+/// Homomorphic operations. Scales are tracked exactly as doubles. Binary operations need equal levels and scales equal
+/// to a relative 2^-20 (Error(kInvalidArgument) with both otherwise); nothing is aligned silently. Holds references to
 /// parameters and keys; const methods are thread safe.
 class Evaluator {
  public:

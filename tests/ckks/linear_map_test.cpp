@@ -140,6 +140,14 @@ TEST(LinearMapTest, SeveralInputsAndOutputs) {
   check_map(testing::chain_spec(11, 3), sparse, 2);
 }
 
+/// 96 rows of rotated inputs: they are multiplied block by block of the coefficients.
+TEST(LinearMapTest, MoreRotatedInputsThanFitTheCache) {
+  const BsgsPlan plan{.step = 1024, .babies = {0, 1, 2, 3, 4, 5, 6, 7}, .giants = {0}};
+  for (const std::size_t period : {1, 64, 1024}) {
+    check_map(testing::chain_spec(11, 2), random_map(12, 2, plan.babies, period, 10), 1, plan);
+  }
+}
+
 TEST(LinearMapTest, RotationsThatWrapAround) {
   check_map(testing::chain_spec(11, 2), random_map(1, 1, {1023, 1022, 1000, 512, 513, 511}, 1024, 6), 1);
 }
