@@ -31,7 +31,8 @@ struct BsgsPlan {
 };
 
 /// Picks the step and offset that minimise `baby_cost` per (input, non-zero baby) plus `giant_cost` per (output,
-/// non-zero giant); among equals the one with the fewest keys. Throws Error(kInvalidArgument) for a rotation outside
+/// non-zero giant); among equals the one with the fewest keys. The default is the ratio measured
+/// (docs/experiments.md). Throws Error(kInvalidArgument) for a rotation outside
 /// [0, slots).
 BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
