@@ -93,6 +93,7 @@ void run(bench::Report& report) {
   for (const int digit : {24, 12, 8, 6, 4}) key_switch = std::min(key_switch, measure(16, 24, digit, 30).rotate);
   for (const int digit : {4, 2, 1}) hoisted = std::min(hoisted, measure(16, 4, digit, 100).hoisted);
   const double small = measure(13, 6, 1, 300).rotate;
+  measure(13, 3, 1, 300);
   report.add("key_switch_24_ms", key_switch, "ms");
   report.add("hoisted_rotation_4_ms", hoisted, "ms");
   report.add("rotation_8192_6_ms", small, "ms");
