@@ -113,9 +113,8 @@ class Reducer {
     for (std::size_t k = 0; k <= degree; ++k) {
       for (std::size_t c = 0; c < channels; ++c) by_channel[c][k] = op.coefficients.data[k * channels + c];
     }
-    if (std::ranges::all_of(by_channel, [&](const auto& p) { return p == by_channel[0]; })) {
-      return uniform_polynomial(node, by_channel[0]);
-    }
+    const auto same = [&](const auto& p) { return std::equal(p.begin() + 1, p.end(), by_channel[0].begin() + 1); };
+    if (std::ranges::all_of(by_channel, same)) return offset_polynomial(node, by_channel);
     return channel_polynomial(node, by_channel);
   }
   template <typename T>
@@ -142,6 +141,15 @@ class Reducer {
 
   int diagonal(const nn::Node& node, int x, const std::vector<double>& d, const std::vector<double>& bias) {
     return emit(node, Linear{diagonal_affine(d, bias)}, {x});
+  }
+
+  /// Only the constant term may differ by channel.
+  int offset_polynomial(const nn::Node& node, const std::vector<std::vector<double>>& p) {
+    const int v = uniform_polynomial(node, p[0]);
+    if (std::ranges::all_of(p, [&](const auto& c) { return c[0] == p[0][0]; })) return v;
+    std::vector<double> offset(static_cast<std::size_t>(nn::element_count(node.shape)));
+    for (std::size_t e = 0; e < offset.size(); ++e) offset[e] = p[e / (offset.size() / p.size())][0] - p[0][0];
+    return emit(node, AddConstant{std::move(offset)}, {v});
   }
 
   int uniform_polynomial(const nn::Node& node, std::vector<double> coefficients) {
@@ -286,49 +294,6 @@ void materialise_zeros(ArithGraph& graph) {
   }
 }
 
-/// Operators that leave the scale of their input as it is.
-bool keeps_scale(const arith::Op& op) {
-  return std::holds_alternative<AddConstant>(op) || std::holds_alternative<View>(op);
-}
-
-/// The node whose operation decides the scale of `v`.
-int scale_root(const ArithGraph& graph, int v) {
-  while (keeps_scale(graph.nodes[static_cast<std::size_t>(v)].op))
-    v = graph.nodes[static_cast<std::size_t>(v)].inputs[0];
-  return v;
-}
-
-/// Whether all nodes from `v` back to its scale root have one user.
-bool private_chain(const ArithGraph& graph, const std::vector<std::vector<int>>& users, int v) {
-  for (;; v = graph.nodes[static_cast<std::size_t>(v)].inputs[0]) {
-    if (users[static_cast<std::size_t>(v)].size() != 1 || v == graph.output) return false;
-    if (!keeps_scale(graph.nodes[static_cast<std::size_t>(v)].op)) return true;
-  }
-}
-
-/// Products have the scale their operands give them.
-bool fixed_scale(const arith::Op& op) {
-  if (std::holds_alternative<arith::Multiply>(op)) return true;
-  const auto* p = std::get_if<arith::Polynomial>(&op);
-  return p && p->coefficients.size() == 3;
-}
-
-/// Which operands of a joining node (Add, Concat) need a Rescale in front.
-std::vector<bool> operands_to_rescale(const ArithGraph& graph, const std::vector<std::vector<int>>& users,
-                                      const ArithNode& node) {
-  std::vector<bool> fixed(node.inputs.size(), false);
-  bool others_private = true;
-  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-    const int root = scale_root(graph, node.inputs[k]);
-    const arith::Op& op = graph.nodes[static_cast<std::size_t>(root)].op;
-    fixed[k] = fixed_scale(op);
-    const bool free = std::holds_alternative<Linear>(op) && private_chain(graph, users, node.inputs[k]);
-    if (!fixed[k] && !free) others_private = false;
-  }
-  if (std::ranges::count(fixed, true) == 1 && others_private) fixed.assign(fixed.size(), false);
-  return fixed;
-}
-
 int levels_of(const arith::Op& op) {
   if (const auto* p = std::get_if<arith::Polynomial>(&op)) {
     if (p->coefficients.size() == 3) return 1;  // QuadraticOp
@@ -368,30 +333,6 @@ ArithGraph reduce(const nn::Graph& simplified) {
   }
   materialise_zeros(graph);
   return graph;
-}
-
-ArithGraph align_scales(ArithGraph graph) {
-  ArithGraph out;
-  out.name = graph.name;
-  const auto users = graph.users();
-  std::vector<int> to;
-  for (const ArithNode& node : graph.nodes) {
-    ArithNode copy = node;
-    for (int& v : copy.inputs) v = to[static_cast<std::size_t>(v)];
-    if (std::holds_alternative<arith::Add>(node.op) || std::holds_alternative<arith::Concat>(node.op)) {
-      const std::vector<bool> rescale = operands_to_rescale(graph, users, node);
-      for (std::size_t k = 0; k < rescale.size(); ++k) {
-        if (!rescale[k]) continue;
-        const ArithNode& operand = graph.nodes[static_cast<std::size_t>(node.inputs[k])];
-        out.nodes.push_back({operand.name + " (rescaled)", arith::Rescale{}, {copy.inputs[k]}, operand.shape, 1});
-        copy.inputs[k] = static_cast<int>(out.nodes.size()) - 1;
-      }
-    }
-    out.nodes.push_back(std::move(copy));
-    to.push_back(static_cast<int>(out.nodes.size()) - 1);
-  }
-  out.output = to[static_cast<std::size_t>(graph.output)];
-  return out;
 }
 
 Levels assign_levels(const ArithGraph& graph) {

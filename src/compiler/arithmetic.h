@@ -74,8 +74,9 @@ ArithGraph reduce(const nn::Graph& simplified);
 /// The value of every node, in double precision.
 std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input);
 
-/// Inserts Rescale nodes so that at every Add and Concat all operands can be brought to one scale: at most one operand
-/// has a scale fixed by what computed it (a product), and then the others are linear maps that serve nothing else.
+/// Inserts Rescale nodes so that at every Add and Concat all operands can be brought to one scale. Values that keep
+/// their operand's scale form a class with it; afterwards no class holds products of two different scales, nor a
+/// product and what that product is made of.
 ArithGraph align_scales(ArithGraph graph);
 
 /// Levels each node's result must still have below it (output: 0) and the level its operation works at.
