@@ -23,9 +23,20 @@ bool representable(const Coefficients& p) {
   return std::ranges::all_of(p.op().coefficients.data, [](float v) { return std::isfinite(v); });
 }
 
+/// Whether the compiler can evaluate it: beyond degree 2, only the constant term may differ by channel.
+bool computable(const Coefficients& p) {
+  if (p.degree() <= 2) return true;
+  for (std::size_t power = 1; power <= p.degree(); ++power) {
+    for (std::size_t c = 1; c < p.columns(); ++c) {
+      if (p.at(power, c) != p.at(power, 0)) return false;
+    }
+  }
+  return true;
+}
+
 bool set_polynomial(Rewriter& graph, ValueId id, const Coefficients& p, ValueId x) {
   const Coefficients trimmed = p.trimmed();
-  if (!representable(trimmed)) return false;
+  if (!representable(trimmed) || !computable(trimmed)) return false;
   graph.set(id, trimmed.op(), {x});
   return true;
 }
