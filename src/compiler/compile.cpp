@@ -62,7 +62,7 @@ class Chooser {
     Candidate candidate;
     candidate.parameters = ckks::Parameters::create(*spec);
     candidate.plan = plan;
-    candidate.ranges = measure_ranges(plan.graph, inputs_);
+    candidate.ranges = measure_ranges(plan, inputs_);
     candidate.output_rms = candidate.ranges[static_cast<std::size_t>(plan.graph.output)].rms;
     candidate.lowered = lower(plan, candidate.ranges, *candidate.parameters, options_.margin);
     return candidate;

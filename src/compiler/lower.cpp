@@ -20,7 +20,7 @@ double square(double x) { return x * x; }
 /// How a placed matrix passes on and adds noise.
 struct LinearNoise {
   double energy = 0;    ///< rms over rows of the sum of squared weights: gain of the input's error
-  double products = 0;  ///< encoded weights that meet an occupied slot, an output slot: gain of plaintext rounding
+  double products = 0;  ///< encoded weights that an output slot meets: gain of plaintext rounding
   int period = 1;       ///< of the encoded diagonals
 };
 
@@ -29,9 +29,8 @@ LinearNoise linear_noise(const Affine& affine, const Layout& in, const Layout& o
   for (const Weight& w : affine.weights) noise.energy += square(w.weight);
   noise.energy /= static_cast<double>(affine.rows);
   const double copies = static_cast<double>(std::max(in.period, out.period)) / out.period;
-  const double occupied = static_cast<double>(in.places.size()) / in.period / in.ciphertexts;
   const double diagonals = static_cast<double>(placement_cost(affine, in, out).diagonals) / out.ciphertexts;
-  noise.products = diagonals * copies * std::min(occupied, 1.0);
+  noise.products = diagonals * copies;
   noise.period = std::max(in.period, out.period);
   return noise;
 }
@@ -73,7 +72,7 @@ class Scales {
   }
   double modulus(int level) const { return parameters_.level_modulus(level); }
 
-  /// Values joined by operations that need one scale form a class; at most one member has a scale of its own making.
+  /// Values joined by operations that need one scale form a class, see align_scales. Products in it make its scale.
   void find_classes() {
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) class_.push_back(static_cast<int>(i));
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -98,11 +97,13 @@ class Scales {
       const LinearNoise gain = linear_noise(plan_, user);
       const double k = noise_.key_switch(levels_.work[static_cast<std::size_t>(user)]) * std::sqrt(gain.energy);
       const double p = noise_.plain(gain.period) * std::sqrt(gain.products) *
-                       std::max(ranges_[static_cast<std::size_t>(x)].rms, 1e-6);
-      return std::clamp(std::sqrt(result * q * k / p), 0x1p20, result * q / 0x1p14);
+                       std::max(ranges_[static_cast<std::size_t>(x)].slot_rms, 1e-6);
+      const double best = k > 0 && p > 0 ? std::sqrt(result * q * k / p) : std::sqrt(result * q);  // no weights: any
+      return std::min(std::max(best, 0x1p20), result * q / 0x1p14);
     }
     if (const auto* poly = std::get_if<arith::Polynomial>(&n.op)) {
-      if (poly->coefficients.size() > 3) return q;
+      // Powers have scales q (S / q)^k, so this makes them those of x / |x|max at scale q: none overflows or vanishes.
+      if (poly->coefficients.size() > 3) return q / std::max(ranges_[static_cast<std::size_t>(x)].abs_max, 1e-6);
       return std::sqrt(result * q * std::abs(poly->coefficients[2]));
     }
     if (std::holds_alternative<arith::Multiply>(n.op)) return std::sqrt(result * q);
@@ -242,7 +243,7 @@ class Lowerer {
     const double switched = rotates ? noise_.key_switch(work) / in : 0;
     const LinearNoise gain = linear_noise(plan_, i);
     const double variance = gain.energy * (square(error(n, 0)) + square(switched)) +
-                            gain.products * square(range(n, 0).rms * noise_.plain(gain.period) / op.plain_scale) +
+                            gain.products * square(range(n, 0).slot_rms * noise_.plain(gain.period) / op.plain_scale) +
                             square(noise_.rescale / scales_[i]);
     return push(i, std::move(op), std::sqrt(variance));
   }
@@ -262,9 +263,21 @@ class Lowerer {
     for (std::size_t k = 1; k < c.size(); ++k) {
       slope += static_cast<double>(k) * std::abs(c[k]) * std::pow(range(n, 0).rms, static_cast<double>(k) - 1);
     }
-    const double e = std::hypot(slope * error(n, 0), noise_.rescale / scales_[i] * static_cast<double>(c.size() - 2));
+    const double last = noise_.rescale / scales_[i] * static_cast<double>(c.size() - 2);
+    const double e = std::hypot(slope * error(n, 0), last, power_noise(i, n, c));
     if (c.size() > 3) return push(i, PolynomialOp{value(n, 0), c}, e);
     return push(i, QuadraticOp{value(n, 0), c[1] / c[2], c[0], 1 / std::abs(c[2]), c[2] < 0}, e);
+  }
+
+  /// Of the powers that a polynomial of degree above 2 is put together from: x^k has scale q (S / q)^k.
+  double power_noise(int i, const ArithNode& n, const std::vector<double>& c) const {
+    const double q = parameters_.level_modulus(levels_.work[static_cast<std::size_t>(i)]);
+    double variance = 0;
+    for (std::size_t k = 2; k < c.size() && c.size() > 3; ++k) {
+      const double unit = std::pow(q / scales_[n.inputs[0]], static_cast<double>(k));
+      variance += square(c[k] * unit * noise_.rescale / q);
+    }
+    return std::sqrt(variance);
   }
 
   Value emit(int i, const ArithNode& n, const arith::AddConstant& op) {
@@ -298,23 +311,6 @@ class Lowerer {
 };
 
 }  // namespace
-
-std::vector<NodeRange> measure_ranges(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs) {
-  std::vector<NodeRange> ranges(graph.nodes.size());
-  for (const auto& input : inputs) {
-    const auto values = evaluate(graph, input);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      double energy = 0;
-      for (const double v : values[i]) {
-        ranges[i].abs_max = std::max(ranges[i].abs_max, std::abs(v));
-        energy += square(v);
-      }
-      ranges[i].rms += energy / static_cast<double>(values[i].size() * inputs.size());
-    }
-  }
-  for (NodeRange& r : ranges) r.rms = std::sqrt(r.rms);
-  return ranges;
-}
 
 Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
               double margin) {

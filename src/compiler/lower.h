@@ -8,11 +8,13 @@
 
 namespace hearth::compiler {
 
-/// Largest and rms magnitude of every node's elements over the calibration inputs.
+/// What the slots of a node's ciphertexts hold over the calibration inputs.
 struct NodeRange {
-  double abs_max = 0, rms = 0;
+  double abs_max = 0;   ///< of all slots, also those without an element: an overflow anywhere spoils every slot
+  double slot_rms = 0;  ///< of all slots
+  double rms = 0;       ///< of the elements
 };
-std::vector<NodeRange> measure_ranges(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs);
+std::vector<NodeRange> measure_ranges(const LayoutPlan& plan, const std::vector<std::vector<double>>& inputs);
 
 /// Prime bits of one level and of special primes: the width DESIGN.md settles on.
 inline constexpr int kPrimeBits = 30;

@@ -50,7 +50,7 @@ std::optional<ckks::ParameterSpec> choose_parameters(int log_n, int base_primes,
   }
   const int q_primes = base_primes + max_level;
   const bool keys = !key_levels.empty();
-  if (q_primes + (keys ? 1 : 0) > budget) return std::nullopt;
+  if (q_primes + 1 > budget) return std::nullopt;  // parameters have a special prime even where no key is used
   ckks::ParameterSpec spec;
   spec.log_n = log_n;
   spec.security = security;
@@ -61,7 +61,7 @@ std::optional<ckks::ParameterSpec> choose_parameters(int log_n, int base_primes,
   int most = 1;
   for (const int level : sets) {
     const int q = base_primes + level;
-    const int special = keys ? special_primes(q, budget - q) : 1;
+    const int special = keys ? special_primes(q, std::min(budget - q, kUnlimited - q_primes)) : 1;
     spec.key_sets.push_back({level, special, special});
     most = std::max(most, special);
   }
