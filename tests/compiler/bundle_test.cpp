@@ -209,6 +209,17 @@ TEST(ClientBundle, TruncatedAndFlippedFilesAreRefused) {
   expect_hardened(file_bytes(folder / "a"), [](const Bytes& bytes) { read_client_bundle(bytes); });
 }
 
+TEST(ClientBundle, MoreInputCiphertextsThanElementsAreRefusedBeforeAClientMakesThem) {
+  const auto parameters = ckks::Parameters::create(testing::tiny_spec());
+  ClientBundle bundle = tiny_client(tiny_server());
+  bundle.input_layout.ciphertexts = kMaxTensorCiphertexts;
+  ByteWriter out;
+  write_client(out, bundle);
+  const Bytes bytes = out.take();
+  ByteReader in(bytes, "client");
+  expect_error(ErrorKind::kCorrupt, "8 elements", [&] { read_client(in, *parameters, bundle); });
+}
+
 /// The client section with any byte changed, in a container whose checksums are right.
 TEST(ClientBundle, AnyDamagedByteBehindTheChecksumsIsReadSafelyOrRefused) {
   const auto parameters = ckks::Parameters::create(testing::tiny_spec());

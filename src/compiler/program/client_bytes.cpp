@@ -144,6 +144,10 @@ void read_client(ByteReader& in, const ckks::Parameters& parameters, ClientBundl
   value.input_shape = read_shape(in);
   value.normalisation = read_normalisation(in, value.input_shape);
   value.input_layout = read_layout(in, value.input_shape, slots);
+  // A client makes as many slot vectors, whatever the bundle's size.
+  require(static_cast<std::size_t>(value.input_layout.ciphertexts) <= value.input_layout.places.size(),
+          ErrorKind::kCorrupt, "{} spreads an input of {} elements over {} ciphertexts", in.what(),
+          value.input_layout.places.size(), value.input_layout.ciphertexts);
   value.input_level = in.i32_in(0, parameters.max_level(), "input level");
   value.input_scale = read_positive(in, "input scale");
   value.input_bound = read_bound(in, "input bound");
