@@ -71,6 +71,11 @@ struct ArithGraph {
 /// of degree above 2 that differ by channel.
 ArithGraph reduce(const nn::Graph& simplified);
 
+/// Appends a multiplication by one where slots of the output's ciphertexts may hold more than the output: what a slice
+/// dropped, or the constant of a polynomial. The client decrypts all slots and must learn the output only. Costs a
+/// level in those cases, nothing in networks that end in a linear layer.
+ArithGraph mask_output(ArithGraph graph);
+
 /// The value of every node, in double precision.
 std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input);
 

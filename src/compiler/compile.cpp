@@ -88,15 +88,19 @@ std::vector<std::vector<double>> as_vectors(const nn::Graph& graph, std::span<co
           "calibration needs at least one input of shape {}: ranges of all values are measured on it",
           nn::to_string(graph.input_shape()));
   std::vector<std::vector<double>> inputs;
+  bool all_zero = true;
   for (const nn::Tensor& t : calibration) {
     require(t.size() == nn::element_count(graph.input_shape()), ErrorKind::kInvalidArgument,
             "a calibration input has shape {}, the model takes {}", nn::to_string(t.shape),
             nn::to_string(graph.input_shape()));
     for (const float v : t.data) {
       require(std::isfinite(v), ErrorKind::kInvalidArgument, "a calibration input holds a value that is not finite");
+      all_zero = all_zero && v == 0;
     }
     inputs.emplace_back(t.data.begin(), t.data.end());
   }
+  require(!all_zero, ErrorKind::kInvalidArgument,
+          "all calibration inputs are zero: they say nothing about the range of real ones; give typical inputs");
   return inputs;
 }
 
@@ -137,7 +141,7 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   if (options.threads > 0) set_threads(options.threads);
   const auto inputs = as_vectors(graph, calibration);
   const nn::Graph simple = nn::simplify(graph);
-  const ArithGraph reduced = reduce(simple);
+  const ArithGraph reduced = mask_output(reduce(simple));
   const Candidate chosen = Chooser(reduced, inputs, options).run();
   Compiled out;
   out.server.program = chosen.lowered.program;

@@ -92,6 +92,23 @@ TEST(Arithmetic, PerChannelCubicsAreRefusedByName) {
   }
 }
 
+TEST(Arithmetic, WhatASliceDropsIsMaskedBeforeTheClientSeesIt) {
+  NetworkMaker make(6);
+  nn::Graph g;
+  auto v = g.add("input", nn::Input{{1, 6}});
+  v = g.add("fc", make.dense(6, 8), {v});
+  EXPECT_EQ(mask_output(reduce(g)).nodes.size(), 2U) << "a linear layer leaves nothing to hide";
+  v = g.add("square", make.square(), {v});
+  EXPECT_EQ(assign_levels(mask_output(reduce(g))).result[0], 2) << "squares of empty slots are empty";
+  nn::Graph shifted = g;
+  shifted.add("shift", nn::Polynomial{nn::Tensor({3, 1}, {0.5F, 0, 1})}, {v});
+  EXPECT_EQ(assign_levels(mask_output(reduce(shifted))).result[0], 4);
+  g.add("slice", nn::Slice{{0, 2}, {1, 1}, {1, 3}}, {v});
+  const ArithGraph masked = mask_output(reduce(g));
+  EXPECT_EQ(assign_levels(masked).result[0], 3);
+  expect_same_function(make, g, masked, 1e-5);
+}
+
 TEST(Arithmetic, ResidualsMeetOnOneScale) {
   // x^2 + conv(x^2): the convolution takes the square's scale, nothing is inserted.
   NetworkMaker make(5);

@@ -118,6 +118,9 @@ TEST(Compile, UnusableCalibrationIsRefused) {
   expect_error(ErrorKind::kInvalidArgument, "shape", [&] {
     compile(g, std::vector<nn::Tensor>{make.tensor({1, 2, 6, 6})});
   });
+  expect_error(ErrorKind::kInvalidArgument, "zero", [&] {
+    compile(g, std::vector<nn::Tensor>{nn::Tensor({1, 2, 6, 5})});
+  });
   nn::Tensor bad = make.tensor({1, 2, 6, 5});
   bad.data[3] = std::numeric_limits<float>::quiet_NaN();
   expect_error(ErrorKind::kInvalidArgument, "finite", [&] { compile(g, std::vector<nn::Tensor>{bad}); });

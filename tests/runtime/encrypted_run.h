@@ -31,9 +31,15 @@ class EncryptedRun {
     return out;
   }
 
-  std::vector<double> decrypt(const std::vector<ckks::Ciphertext>& c) const {
+  /// Everything that a client can see of a result.
+  std::vector<std::vector<std::complex<double>>> decrypt_slots(const std::vector<ckks::Ciphertext>& c) const {
     std::vector<std::vector<std::complex<double>>> slots;
     for (const auto& one : c) slots.push_back(ckks::decrypt_slots(secret_, encoder_, one));
+    return slots;
+  }
+
+  std::vector<double> decrypt(const std::vector<ckks::Ciphertext>& c) const {
+    const auto slots = decrypt_slots(c);
     std::vector<double> out;
     const auto period = static_cast<std::size_t>(client_.output_layout.period);
     for (const compiler::Place& p : client_.output_layout.places) {

@@ -110,6 +110,30 @@ TEST(Executor, DefaultsReachFullSecurityAndThePrecisionAskedFor) {
   EXPECT_LT(c.rms, 4 * p.output_error);
 }
 
+/// The client decrypts whole ciphertexts: apart from the output, every slot must be zero up to noise.
+TEST(Executor, OutputsCarryNothingElse) {
+  NetworkMaker make(16);
+  nn::Graph g;
+  g.name = "sliced";
+  auto v = g.add("input", nn::Input{{1, 20}});
+  v = g.add("fc", make.dense(20, 30), {v});
+  v = g.add("shifted square", nn::Polynomial{nn::Tensor({3, 1}, {5, 1, 1})}, {v});
+  g.add("slice", nn::Slice{{0, 3}, {1, 2}, {1, 7}}, {v});
+  const nn::Tensor x = make.tensor(g.input_shape());
+  const Compiled compiled = compiler::compile(g, std::vector<nn::Tensor>{x}, insecure(11));
+  const EncryptedRun run(compiled);
+  const auto& layout = compiled.client.output_layout;
+  std::vector<bool> used(static_cast<std::size_t>(layout.period), false);
+  for (const compiler::Place& p : layout.places) used[static_cast<std::size_t>(p.slot)] = true;
+  const auto slots = run.decrypt_slots(run.executor().run(run.keys(), run.encrypt(x)));
+  for (const auto& ciphertext : slots) {
+    for (std::size_t s = 0; s < ciphertext.size(); ++s) {
+      if (used[s % used.size()]) continue;
+      ASSERT_LT(std::abs(ciphertext[s]), 0.05) << "slot " << s;
+    }
+  }
+}
+
 TEST(Executor, ReportsEveryInstruction) {
   NetworkMaker make(14);
   const nn::Graph graph = make.small_cnn();
