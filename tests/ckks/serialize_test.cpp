@@ -158,7 +158,8 @@ RC_GTEST_PROP(SerializeProperty, ForeignBytesAreRefusedOrRead, (const std::vecto
   const std::size_t start = *rc::gen::inRange<std::size_t>(0, bytes.size());
   for (std::size_t i = 0; i < noise.size() && start + i < bytes.size(); ++i) bytes[start + i] = std::byte{noise[i]};
   const std::optional<ErrorKind> kind = error_of(format, bytes, *p);
-  RC_ASSERT(!kind || is_refusal_of_bytes(*kind));
+  const bool fine = !kind || is_refusal_of_bytes(*kind);  // RC_ASSERT would evaluate both sides
+  RC_ASSERT(fine);
 }
 
 TEST(Serialize, ResiduesNotBelowTheirPrimeAreRefused) {

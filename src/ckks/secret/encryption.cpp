@@ -15,9 +15,9 @@ void check_id(std::uint64_t id, const Parameters& parameters, const char* what) 
 }
 
 void check_plain(const Parameters& parameters, const Plaintext& plain, int level) {
-  require(plain.poly.basis() == parameters.q_basis(level), ErrorKind::kInvalidArgument,
-          "encryption at level {} needs a plaintext on its {} primes, got {}", level, parameters.q_count(level),
-          plain.poly.limbs());
+  const ring::Basis basis = parameters.q_basis(level);
+  require(plain.poly.basis() == basis, ErrorKind::kInvalidArgument,
+          "encryption at level {} needs a plaintext on its {} primes, got {}", level, basis.size(), plain.poly.limbs());
   require(plain.poly.domain() == ring::Domain::kNtt && !plain.montgomery, ErrorKind::kInvalidArgument,
           "encryption needs a plaintext in NTT domain and not in Montgomery form");
   require(plain.poly.size() <= parameters.n(), ErrorKind::kInvalidArgument,
