@@ -19,12 +19,19 @@ LEFTOVERS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]
 MERGE_MARK = re.compile(r"^(<{7}|>{7}|={7})( |$)", re.MULTILINE)
 
 
+def git_files():
+    """Names of the files that git knows; none in an unpacked archive, or without git."""
+    try:
+        git = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, check=False)
+    except OSError:
+        return []
+    return git.stdout.decode().split("\0") if git.returncode == 0 else []
+
+
 def tracked_files():
-    """Files that git knows; in an unpacked archive, every file outside build folders."""
-    git = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, check=False)
-    if git.returncode == 0 and git.stdout:
-        names = git.stdout.decode().split("\0")
-    else:
+    """Files that git knows; failing that, every file outside build folders."""
+    names = git_files()
+    if not names:
         found = (p.relative_to(ROOT) for p in ROOT.rglob("*"))
         names = [p.as_posix() for p in found if not re.match(r"build|out$|\.git$", p.parts[0])]
     return sorted(ROOT / n for n in names if n and (ROOT / n).is_file())
