@@ -12,7 +12,9 @@ CTEST = ctest -j$(TEST_JOBS) --output-on-failure --no-tests=error
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-demo: build  ## Install what is missing, build, and classify the bundled images under encryption
+demo: deps  ## Install what is missing, build the programs, and classify the bundled images under encryption
+	@cmake --preset release -Wno-dev
+	@cmake --build build -j$(JOBS) --target programs
 	@scripts/demo.sh
 
 build: deps  ## Build everything into build/ (Release), programs into build/bin/
