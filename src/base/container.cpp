@@ -108,6 +108,18 @@ std::string_view to_string(FileKind kind) {
   return "unknown";
 }
 
+bool is_secret_key_file(const std::filesystem::path& path) {
+  constexpr std::size_t kKindOffset = kMagic.size() + sizeof(kLayoutVersion) + sizeof(Header::version);
+  std::array<std::byte, kKindOffset + sizeof(Header::kind)> front{};
+  const InputFile file(path);
+  if (file.size() < front.size()) return false;
+  file.read(0, front);
+  ByteReader in(front, path.string());
+  const bool ours = std::memcmp(in.bytes(kMagic.size()).data(), kMagic.data(), kMagic.size()) == 0;
+  in.bytes(kKindOffset - kMagic.size());
+  return ours && in.u16() == static_cast<std::uint16_t>(FileKind::kSecretKey);
+}
+
 std::uint16_t format_version(FileKind) { return 1; }
 
 std::string to_string_tag(SectionTag tag) {
@@ -131,7 +143,8 @@ struct ContainerWriter::State {
   std::optional<AtomicFile> file;
   std::vector<std::byte> memory;
   std::vector<SectionInfo> sections;
-  bool broken = false;  // a section was begun and not completed, or the container was finished
+  bool broken = false;  // a section was begun and not completed, or the container was completed
+  bool prepared = false;
 
   std::uint64_t size() const { return file ? file->size() : memory.size(); }
   void append(std::span<const std::byte> data) {
@@ -153,7 +166,8 @@ struct ContainerWriter::State {
 
 ContainerWriter::ContainerWriter(const std::filesystem::path& path, FileKind kind, Secrecy secrecy)
     : ContainerWriter(kind, secrecy) {
-  state_->file.emplace(path, state_->secrecy);
+  state_->file.emplace(path, state_->secrecy,
+                       kind == FileKind::kSecretKey ? Replace::kAnything : Replace::kAllButSecrets);
   state_->file->append(std::exchange(state_->memory, {}));
 }
 
@@ -188,7 +202,7 @@ void ContainerWriter::add_section(SectionTag tag, const std::function<void(ByteW
   state.broken = false;
 }
 
-std::vector<std::byte> ContainerWriter::finish() {
+void ContainerWriter::prepare() {
   State& state = *state_;
   require(!state.broken, ErrorKind::kInternal, "a container was finished twice or after a section failed");
   state.broken = true;
@@ -201,10 +215,18 @@ std::vector<std::byte> ContainerWriter::finish() {
                                                        .table = checksum_of(table)});
   if (state.file) {
     state.file->overwrite(0, header);
-    state.file->commit();
-    return {};
+    state.file->sync();
+  } else {
+    std::copy(header.begin(), header.end(), state.memory.begin());
   }
-  std::copy(header.begin(), header.end(), state.memory.begin());
+  state.prepared = true;
+}
+
+std::vector<std::byte> ContainerWriter::finish() {
+  State& state = *state_;
+  if (!state.prepared) prepare();
+  state.prepared = false;
+  if (state.file) state.file->commit();
   return std::exchange(state.memory, {});
 }
 

@@ -36,6 +36,10 @@ std::string_view to_string(FileKind kind);
 /// Newest version of a kind's contents that this program writes and reads.
 std::uint16_t format_version(FileKind kind);
 
+/// Whether the file at `path` says at its start that it is a secret key, damaged or not. Error(kIo) if it cannot be
+/// read.
+bool is_secret_key_file(const std::filesystem::path& path);
+
 /// Names a section; four printable characters, e.g. section_tag("PARM").
 using SectionTag = std::uint32_t;
 constexpr SectionTag section_tag(const char (&text)[5]) {
@@ -61,7 +65,8 @@ struct SectionInfo {
 /// succeeds; until then, and on any error, nothing is there (or what was there before). One thread at a time.
 class ContainerWriter {
  public:
-  /// To a file; a secret key, or anything when told so, is readable by its owner only.
+  /// To a file; a secret key, or anything when told so, is readable by its owner only. An existing file is replaced,
+  /// but a secret key (Error(kInvalidArgument)) only by a secret key.
   ContainerWriter(const std::filesystem::path& path, FileKind kind, Secrecy secrecy = Secrecy::kPublic);
   /// To memory; finish() returns it.
   explicit ContainerWriter(FileKind kind, Secrecy secrecy = Secrecy::kPublic);
@@ -72,6 +77,8 @@ class ContainerWriter {
   void add_section(SectionTag tag, std::span<const std::byte> payload);
   /// Streams what `write` writes. If it throws, the container cannot be finished any more.
   void add_section(SectionTag tag, const std::function<void(ByteWriter&)>& write);
+  /// Completes the container except for its appearing at the path; finish() does that and little can fail then.
+  void prepare();
   /// Completes the container. Returns its bytes if it went to memory, nothing if to a file.
   std::vector<std::byte> finish();
 

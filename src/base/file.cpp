@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/container.h"
 #include "base/error.h"
 
 namespace hearth {
@@ -65,6 +66,16 @@ void sync_folder(const fs::path& folder) {
   ::close(descriptor);
 }
 
+void check_replaceable(const fs::path& path, Replace replace) {
+  std::error_code ignored;
+  const fs::file_status present = fs::status(path, ignored);
+  if (!fs::exists(present)) return;
+  require(fs::is_regular_file(present), ErrorKind::kInvalidArgument,
+          "{} is not a regular file and will not be replaced: choose another path", path.string());
+  require(replace == Replace::kAnything || !is_secret_key_file(path), ErrorKind::kInvalidArgument,
+          "{} is a secret key and will not be replaced: choose another path", path.string());
+}
+
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 }  // namespace
@@ -102,11 +113,8 @@ void write_file_atomic(const fs::path& path, std::string_view text, Secrecy secr
   write_file_atomic(path, std::as_bytes(std::span(text)), secrecy);
 }
 
-AtomicFile::AtomicFile(fs::path path, Secrecy secrecy) : path_(std::move(path)) {
-  std::error_code ignored;
-  const fs::file_status present = fs::status(path_, ignored);
-  require(!fs::exists(present) || fs::is_regular_file(present), ErrorKind::kInvalidArgument,
-          "{} is not a regular file and will not be replaced: choose another path", path_.string());
+AtomicFile::AtomicFile(fs::path path, Secrecy secrecy, Replace replace) : path_(std::move(path)), replace_(replace) {
+  check_replaceable(path_, replace_);
   static std::atomic<unsigned> counter{0};
   const mode_t mode = secrecy == Secrecy::kSecret ? 0600 : 0666;
   constexpr int kAttempts = 1000;
@@ -147,9 +155,14 @@ void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> data)
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::sync() {
   require(descriptor_ >= 0, ErrorKind::kInternal, "{} was committed twice", path_.string());
   if (retry([&] { return ::fsync(descriptor_); }) != 0) fail_io("write", path_);
+}
+
+void AtomicFile::commit() {
+  sync();
+  check_replaceable(path_, replace_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("replace", path_);
   ::close(std::exchange(descriptor_, -1));
   sync_folder(folder_of(path_));

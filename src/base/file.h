@@ -15,18 +15,26 @@ namespace hearth {
 /// it holds more than `max_bytes`. Thread safe.
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
+/// What a new file may take the place of.
+enum class Replace {
+  kAllButSecrets,  ///< anything except a secret key of Hearth: nothing can bring that back
+  kAnything
+};
+
 /// Puts `data` at `path` so that at any time, even after a crash, `path` holds either what it held before or all of
-/// `data`. kSecret: only the owner may read it (mode 0600). Throws Error(kIo). Thread safe.
+/// `data`. kSecret: only the owner may read it (mode 0600). Throws Error(kIo), and Error(kInvalidArgument) as
+/// AtomicFile does. Thread safe.
 void write_file_atomic(const std::filesystem::path& path, std::span<const std::byte> data,
                        Secrecy secrecy = Secrecy::kPublic);
 void write_file_atomic(const std::filesystem::path& path, std::string_view text, Secrecy secrecy = Secrecy::kPublic);
 
 /// A file in the making beside its final path; it takes that path's place at commit() and vanishes without it. Throws
-/// Error(kIo) naming the path, Error(kInvalidArgument) if the path is there but not a regular file. One thread at a
-/// time.
+/// Error(kIo) naming the path, Error(kInvalidArgument) if the path is there but not a regular file, or may not be
+/// replaced; commit() looks again. One thread at a time.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path path, Secrecy secrecy = Secrecy::kPublic);
+  explicit AtomicFile(std::filesystem::path path, Secrecy secrecy = Secrecy::kPublic,
+                      Replace replace = Replace::kAllButSecrets);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -37,12 +45,15 @@ class AtomicFile {
   std::uint64_t size() const { return size_; }
   /// Makes the content durable and visible at the path. Nothing may be written after.
   void commit();
+  /// Only the first half of commit(): makes the content durable, so that little is left that could fail.
+  void sync();
   const std::filesystem::path& path() const { return path_; }
 
  private:
   void write_at(std::uint64_t offset, std::span<const std::byte> data);
 
   std::filesystem::path path_, temporary_;
+  Replace replace_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace hearth {
 
@@ -188,13 +189,6 @@ std::vector<std::byte> format(std::string_view descr, std::span<const std::int64
   return out;
 }
 
-void write_file(const std::filesystem::path& path, const std::vector<std::byte>& bytes) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  file.close();
-  require(file.good(), ErrorKind::kIo, "cannot write '{}'", path.string());
-}
-
 }  // namespace
 
 NpyArray parse_npy(std::span<const std::byte> bytes, std::int64_t max_elements) {
@@ -246,12 +240,12 @@ std::vector<std::byte> format_npy(std::span<const std::int64_t> shape, std::span
 }
 
 void write_npy(const std::filesystem::path& path, std::span<const std::int64_t> shape, std::span<const float> values) {
-  write_file(path, format_npy(shape, values));
+  write_file_atomic(path, format_npy(shape, values));
 }
 
 void write_npy(const std::filesystem::path& path, std::span<const std::int64_t> shape,
                std::span<const std::int32_t> values) {
-  write_file(path, format_npy(shape, values));
+  write_file_atomic(path, format_npy(shape, values));
 }
 
 }  // namespace hearth

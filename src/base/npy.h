@@ -28,7 +28,8 @@ NpyArray read_npy(const std::filesystem::path& path, std::int64_t max_elements =
 NpyArray parse_npy(std::span<const std::byte> bytes, std::int64_t max_elements = kMaxNpyElements);
 
 /// Writes a version 1.0 .npy file of float32 or int32. Throws Error(kInvalidArgument) if the shape does not match the
-/// number of values, Error(kIo) if writing fails. An existing file is replaced.
+/// number of values, Error(kIo) if writing fails. An existing file is replaced, and only by a
+/// complete one; a secret key of Hearth is not (Error(kInvalidArgument)).
 void write_npy(const std::filesystem::path& path, std::span<const std::int64_t> shape, std::span<const float> values);
 void write_npy(const std::filesystem::path& path, std::span<const std::int64_t> shape,
                std::span<const std::int32_t> values);
