@@ -83,6 +83,37 @@ TEST(Client, RefusesToReplaceASecretKeyUnlessTold) {
   EXPECT_NE(read_file(party.path("secret"), 1 << 20), before);
 }
 
+TEST(Client, KeepsTheOldSecretKeyWhenTheNewKeysCannotAppear) {
+  const Party party;
+  const auto before = read_file(party.path("secret"), 1 << 20);
+  const std::size_t entries = party.entries();
+  // A folder takes the evaluation keys' place while they are made.
+  const auto obstruct = [&](double, double) { std::filesystem::create_directory(party.path("keys2")); };
+  expect_error(ErrorKind::kInvalidArgument, "keys2",
+               [&] { party.client().make_keys(party.path("secret"), party.path("keys2"), true, obstruct); });
+  EXPECT_EQ(read_file(party.path("secret"), 1 << 20), before);
+  EXPECT_EQ(party.entries(), entries + 1);
+}
+
+TEST(Client, NothingElseTakesASecretKeysPlace) {
+  const Party party;
+  const Client client = party.client();
+  const auto before = read_file(party.path("secret"), 1 << 20);
+  const auto refused = [&](const std::function<void()>& action) {
+    expect_error(ErrorKind::kInvalidArgument, "is a secret key and will not be replaced", action);
+    EXPECT_EQ(read_file(party.path("secret"), 1 << 20), before);
+  };
+  const Server server = party.server();
+  refused([&] { server.run(server.load_keys(party.path("keys")), party.path("input"), party.path("secret")); });
+  refused([&] { client.make_keys(party.path("other"), party.path("secret")); });
+  refused([&] {
+    client.encrypt_file(client.load_secret(party.path("secret")), Party::inputs(), "inputs", 0, 1,
+                        party.path("secret"));
+  });
+  refused([&] { write_npy(party.path("secret"), std::vector<std::int64_t>{1}, std::vector<float>{1}); });
+  refused([&] { write_file_atomic(party.path("secret"), "text"); });
+}
+
 TEST(Client, SecretKeysSurviveTheirFile) {
   const Party party;
   const ClientSecret secret = read_secret_key(party.path("secret"));

@@ -36,6 +36,13 @@ KeyId random_key_id() {
   return id;
 }
 
+void require_absent(const std::filesystem::path& secret_file, bool overwrite) {
+  require(overwrite || !std::filesystem::exists(secret_file), ErrorKind::kInvalidArgument,
+          "{} exists: replacing a secret key makes everything encrypted with it unreadable; choose another folder, or "
+          "say --force",
+          secret_file.string());
+}
+
 /// Slot vectors of one period, one a ciphertext.
 std::vector<Slots> place_values(const Layout& layout, std::span<const float> values) {
   std::vector<Slots> slots(static_cast<std::size_t>(layout.ciphertexts),
@@ -71,10 +78,7 @@ Binding Client::binding_with(const KeyId& key_id) const {
 
 void Client::make_keys(const std::filesystem::path& secret_file, const std::filesystem::path& evaluation_file,
                        bool overwrite, const ProgressFunction& progress) const {
-  require(overwrite || !std::filesystem::exists(secret_file), ErrorKind::kInvalidArgument,
-          "{} exists: replacing a secret key makes everything encrypted with it unreadable; choose another folder, or "
-          "say --force",
-          secret_file.string());
+  require_absent(secret_file, overwrite);
   const ClientSecret secret{binding_with(random_key_id()), ckks::generate_secret_key(parameters_)};
   ring::Seed seed = ring::random_seed();
   const ckks::KeyGenerator generator(secret.key, seed);
@@ -92,8 +96,12 @@ void Client::make_keys(const std::filesystem::path& secret_file, const std::file
     for (const ckks::SwitchingKey& key : keys) out.add(key);
     if (progress) progress(static_cast<double>(first + keys.size()), static_cast<double>(names.size()));
   }
-  write_secret_key(secret_file, secret);
+  out.prepare();
+  ContainerWriter secret_out(secret_file, FileKind::kSecretKey);
+  prepare_secret_key(secret_out, secret);
+  require_absent(secret_file, overwrite);  // making keys took a while
   out.finish();
+  secret_out.finish();
 }
 
 ClientSecret Client::load_secret(const std::filesystem::path& file) const {

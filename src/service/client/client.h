@@ -34,8 +34,9 @@ class Client {
   const compiler::ClientBundle& bundle() const { return bundle_; }
   const ckks::Parameters& parameters() const { return *parameters_; }
 
-  /// Makes a secret key and its evaluation keys and writes both files; either both appear or, on an error, none of what
-  /// was there is lost. Error(kInvalidArgument) if the secret key file exists, unless `overwrite`. Keys are made and
+  /// Makes a secret key and its evaluation keys and writes both files. Neither appears before both are complete, the
+  /// secret key last: whatever fails, and whenever, a secret key that was there stays until all of the new ones are in
+  /// place. Error(kInvalidArgument) if the secret key file exists, unless `overwrite`. Keys are made and
   /// written a few at a time.
   void make_keys(const std::filesystem::path& secret_file, const std::filesystem::path& evaluation_file,
                  bool overwrite = false, const ProgressFunction& progress = {}) const;

@@ -65,12 +65,17 @@ ClientSecret read(const ContainerReader& file) {
 
 }  // namespace
 
-void write_secret_key(const std::filesystem::path& path, const ClientSecret& secret) {
-  ContainerWriter out(path, FileKind::kSecretKey);
+void prepare_secret_key(ContainerWriter& out, const ClientSecret& secret) {
   out.add_section(kHeadSection, [&](ByteWriter& bytes) { write_binding(bytes, secret.binding); });
   write_parameter_section(out, secret.key.parameters().spec());
   const Wiped<std::byte> packed = pack(secret.key.coefficients());
   out.add_section(kTernarySection, packed.values);
+  out.prepare();
+}
+
+void write_secret_key(const std::filesystem::path& path, const ClientSecret& secret) {
+  ContainerWriter out(path, FileKind::kSecretKey);
+  prepare_secret_key(out, secret);
   out.finish();
 }
 

@@ -75,8 +75,14 @@ void EvaluationKeyWriter::add(const ckks::SwitchingKey& key) {
   ++next_;
 }
 
-void EvaluationKeyWriter::finish() {
+void EvaluationKeyWriter::prepare() {
   require(next_ == names_.size(), ErrorKind::kInternal, "{} of {} evaluation keys were written", next_, names_.size());
+  out_.prepare();
+  prepared_ = true;
+}
+
+void EvaluationKeyWriter::finish() {
+  if (!prepared_) prepare();
   out_.finish();
 }
 

@@ -30,13 +30,16 @@ class EvaluationKeyWriter {
                       const ckks::KeyRequest& request);
   /// Keys in the order of key_names(request).
   void add(const ckks::SwitchingKey& key);
-  /// Error(kInternal) unless all keys were added.
+  /// Completes the file except for its appearing at the path. Error(kInternal) unless all keys were added.
+  void prepare();
+  /// prepare(), unless that was done, and lets the file appear.
   void finish();
 
  private:
   ContainerWriter out_;
   std::vector<KeyName> names_;
   std::size_t next_ = 0;
+  bool prepared_ = false;
 };
 
 /// An evaluation key file, opened: kind, sections and the list of keys are checked, keys are read by load(). A secret
