@@ -4,313 +4,24 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
-#include "base/error.h"
+#include "base/overload.h"
 #include "ckks/polynomial.h"
 
 namespace hearth::compiler {
 namespace {
-
-using arith::AddConstant;
-using arith::Linear;
-using arith::View;
-
-/// Products of matrices up to this many weights are always formed.
-constexpr std::int64_t kAlwaysFuse = std::int64_t{1} << 18;
-
-std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.end()}; }
-
-/// First pass: one or more arithmetic nodes per operator, no fusion.
-class Reducer {
- public:
-  explicit Reducer(const nn::Graph& graph) : graph_(graph) { out_.name = graph.name; }
-
-  ArithGraph run() {
-    for (const nn::Node& node : graph_.nodes) {
-      std::visit([&](const auto& op) { value_of_.push_back(convert(node, op)); }, node.op);
-    }
-    out_.output = value_of_[graph_.output];
-    return std::move(out_);
-  }
-
- private:
-  int input(const nn::Node& node, std::size_t i) const { return value_of_[node.inputs[i]]; }
-  const nn::Shape& input_shape(const nn::Node& node, std::size_t i) const { return graph_.nodes[node.inputs[i]].shape; }
-
-  int emit(const nn::Node& node, arith::Op op, std::vector<int> inputs, std::int64_t stride = 1) {
-    out_.nodes.push_back({node.name, std::move(op), std::move(inputs), node.shape, stride});
-    return static_cast<int>(out_.nodes.size()) - 1;
-  }
-
-  int affine(const nn::Node& node, std::int64_t stride) {
-    return emit(node, Linear{to_affine(node.op, input_shape(node, 0), node.shape)}, {input(node, 0)}, stride);
-  }
-
-  int convert(const nn::Node& node, const nn::Input&) { return emit(node, arith::Input{}, {}); }
-  int convert(const nn::Node& node, const nn::Conv2d& op) { return affine(node, op.strides[0]); }
-  int convert(const nn::Node& node, const nn::AveragePool& op) { return affine(node, op.strides[0]); }
-  int convert(const nn::Node& node, const nn::Add&) { return emit(node, arith::Add{}, both(node)); }
-  int convert(const nn::Node& node, const nn::Sub&) { return emit(node, arith::Add{true}, both(node)); }
-  int convert(const nn::Node& node, const nn::Multiply&) {
-    if (node.inputs[0] == node.inputs[1]) return emit(node, arith::Polynomial{{0, 0, 1}}, {input(node, 0)});
-    return emit(node, arith::Multiply{}, both(node));
-  }
-  int convert(const nn::Node& node, const nn::AddConstant& op) {
-    return emit(node, AddConstant{doubles(nn::broadcast_to(op.constant, node.shape).data)}, {input(node, 0)});
-  }
-  int convert(const nn::Node& node, const nn::Identity&) { return input(node, 0); }
-  int convert(const nn::Node& node, const nn::Reshape&) {
-    std::vector<std::int64_t> source(static_cast<std::size_t>(nn::element_count(node.shape)));
-    std::iota(source.begin(), source.end(), 0);
-    return emit(node, View{std::move(source)}, {input(node, 0)});
-  }
-  int convert(const nn::Node& node, const nn::Transpose& op) {
-    const auto from = nn::row_major_strides(input_shape(node, 0));
-    return view(node, 0, [&](std::size_t axis, std::int64_t i) {
-      return i * from[static_cast<std::size_t>(op.permutation[axis])];
-    });
-  }
-  int convert(const nn::Node& node, const nn::Slice& op) {
-    const auto from = nn::row_major_strides(input_shape(node, 0));
-    return view(node, 0,
-                [&](std::size_t axis, std::int64_t i) { return (op.starts[axis] + i * op.steps[axis]) * from[axis]; });
-  }
-  int convert(const nn::Node& node, const nn::Pad& op) {
-    if (op.value != 0) return affine(node, 1);
-    const nn::Shape& shape = input_shape(node, 0);
-    const auto from = nn::row_major_strides(shape);
-    constexpr std::int64_t kOutside = -(std::int64_t{1} << 40);  // any sum with it stays negative
-    return view(node, 0, [&](std::size_t axis, std::int64_t i) {
-      const std::int64_t at = i - op.before[axis];
-      return at < 0 || at >= shape[axis] ? kOutside : at * from[axis];
-    });
-  }
-  int convert(const nn::Node& node, const nn::Concat& op) {
-    std::vector<int> inputs;
-    std::vector<std::int64_t> source(static_cast<std::size_t>(nn::element_count(node.shape)));
-    const auto axis = static_cast<std::size_t>(op.axis);
-    const auto to = nn::row_major_strides(node.shape);
-    std::int64_t base = 0, along = 0;
-    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      inputs.push_back(input(node, k));
-      const nn::Shape& shape = input_shape(node, k);
-      const std::int64_t count = nn::element_count(shape), inner = to[axis], block = inner * shape[axis];
-      for (std::int64_t e = 0; e < count; ++e) {
-        const std::int64_t outer = e / block, rest = e % block;
-        source[static_cast<std::size_t>(outer * inner * node.shape[axis] + along * inner + rest)] = base + e;
-      }
-      base += count;
-      along += shape[axis];
-    }
-    return emit(node, arith::Concat{std::move(source)}, std::move(inputs));
-  }
-  int convert(const nn::Node& node, const nn::Polynomial& op) {
-    const auto channels = static_cast<std::size_t>(op.coefficients.shape[1]);
-    const auto degree = static_cast<std::size_t>(op.degree());
-    std::vector<std::vector<double>> by_channel(channels, std::vector<double>(degree + 1));
-    for (std::size_t k = 0; k <= degree; ++k) {
-      for (std::size_t c = 0; c < channels; ++c) by_channel[c][k] = op.coefficients.data[k * channels + c];
-    }
-    const auto same = [&](const auto& p) { return std::equal(p.begin() + 1, p.end(), by_channel[0].begin() + 1); };
-    if (std::ranges::all_of(by_channel, same)) return offset_polynomial(node, by_channel);
-    return channel_polynomial(node, by_channel);
-  }
-  template <typename T>
-  int convert(const nn::Node& node, const T&) {
-    return affine(node, 1);
-  }
-
-  std::vector<int> both(const nn::Node& node) const { return {input(node, 0), input(node, 1)}; }
-
-  /// A View whose source index is a sum over axes of offset(axis, index along it); negative sums mean zero.
-  template <typename Offset>
-  int view(const nn::Node& node, std::size_t which, const Offset& offset) {
-    const auto to = nn::row_major_strides(node.shape);
-    std::vector<std::int64_t> source(static_cast<std::size_t>(nn::element_count(node.shape)));
-    for (std::size_t e = 0; e < source.size(); ++e) {
-      std::int64_t index = 0;
-      for (std::size_t axis = 0; axis < to.size(); ++axis) {
-        index += offset(axis, static_cast<std::int64_t>(e) / to[axis] % node.shape[axis]);
-      }
-      source[e] = std::max<std::int64_t>(index, -1);
-    }
-    return emit(node, View{std::move(source)}, {input(node, which)});
-  }
-
-  int diagonal(const nn::Node& node, int x, const std::vector<double>& d, const std::vector<double>& bias) {
-    return emit(node, Linear{diagonal_affine(d, bias)}, {x});
-  }
-
-  /// Only the constant term may differ by channel.
-  int offset_polynomial(const nn::Node& node, const std::vector<std::vector<double>>& p) {
-    const int v = uniform_polynomial(node, p[0]);
-    if (std::ranges::all_of(p, [&](const auto& c) { return c[0] == p[0][0]; })) return v;
-    std::vector<double> offset(static_cast<std::size_t>(nn::element_count(node.shape)));
-    for (std::size_t e = 0; e < offset.size(); ++e) offset[e] = p[e / (offset.size() / p.size())][0] - p[0][0];
-    return emit(node, AddConstant{std::move(offset)}, {v});
-  }
-
-  int uniform_polynomial(const nn::Node& node, std::vector<double> coefficients) {
-    while (coefficients.size() > 2 && coefficients.back() == 0) coefficients.pop_back();
-    if (coefficients.size() > 2) return emit(node, arith::Polynomial{std::move(coefficients)}, {input(node, 0)});
-    const auto n = static_cast<std::size_t>(nn::element_count(node.shape));
-    return diagonal(node, input(node, 0), std::vector<double>(n, coefficients[1]),
-                    std::vector<double>(n, coefficients[0]));
-  }
-
-  /// a x^2 + b x + c with coefficients by channel. With every a != 0: sign (alpha x + beta)^2 + gamma, alpha = sqrt|a|,
-  /// beta = sign b / (2 alpha), gamma = c - sign beta^2, where alpha, beta and the signs fuse into neighbouring linear
-  /// maps. Otherwise x (a x + b) + c, one level more.
-  int channel_polynomial(const nn::Node& node, const std::vector<std::vector<double>>& p) {
-    require(p[0].size() == 3, ErrorKind::kUnsupported,
-            "node \"{}\": a polynomial of degree {} whose coefficients differ by channel is not supported; degree 2 is",
-            node.name, p[0].size() - 1);
-    const auto n = static_cast<std::size_t>(nn::element_count(node.shape));
-    const auto channel = [&](std::size_t e) -> const std::vector<double>& { return p[e / (n / p.size())]; };
-    const bool complete = std::ranges::all_of(p, [](const auto& c) { return c[2] != 0; });
-    std::vector<double> first(n), offset(n), sign(n), constant(n), zero(n, 0);
-    for (std::size_t e = 0; e < n; ++e) {
-      const auto& c = channel(e);
-      sign[e] = c[2] < 0 ? -1 : 1;
-      first[e] = complete ? std::sqrt(std::abs(c[2])) : c[2];
-      offset[e] = complete ? sign[e] * c[1] / (2 * first[e]) : c[1];
-      constant[e] = complete ? c[0] - sign[e] * offset[e] * offset[e] : c[0];
-    }
-    int v = diagonal(node, input(node, 0), first, offset);
-    if (!complete) {
-      v = emit(node, arith::Multiply{}, {input(node, 0), v});
-    } else if (std::ranges::all_of(sign, [&](double s) { return s == sign[0]; })) {
-      v = emit(node, arith::Polynomial{{0, 0, sign[0]}}, {v});
-    } else {
-      v = emit(node, arith::Polynomial{{0, 0, 1}}, {v});
-      v = diagonal(node, v, sign, zero);
-    }
-    return emit(node, AddConstant{constant}, {v});
-  }
-
-  const nn::Graph& graph_;
-  ArithGraph out_;
-  std::vector<int> value_of_;
-};
-
-/// Drops nodes the output does not need, keeping the input, and renumbers.
-ArithGraph prune(const ArithGraph& graph) {
-  std::vector<bool> live(graph.nodes.size(), false);
-  live[0] = live[static_cast<std::size_t>(graph.output)] = true;
-  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-    if (!live[i]) continue;
-    for (const int v : graph.nodes[i].inputs) live[static_cast<std::size_t>(v)] = true;
-  }
-  ArithGraph out;
-  out.name = graph.name;
-  std::vector<int> to(graph.nodes.size(), -1);
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (!live[i]) continue;
-    to[i] = static_cast<int>(out.nodes.size());
-    out.nodes.push_back(graph.nodes[i]);
-    for (int& v : out.nodes.back().inputs) v = to[static_cast<std::size_t>(v)];
-  }
-  out.output = to[static_cast<std::size_t>(graph.output)];
-  return out;
-}
-
-/// columns of `affine` reread through a view: column c of the result's input is source[c] of the view's input.
-Affine through_view(Affine affine, const View& view, std::int64_t columns) {
-  affine.columns = columns;
-  std::erase_if(affine.weights, [&](const Weight& w) { return view.source[static_cast<std::size_t>(w.column)] < 0; });
-  for (Weight& w : affine.weights) {
-    w.column = static_cast<std::int32_t>(view.source[static_cast<std::size_t>(w.column)]);
-  }
-  canonicalise(affine);
-  return affine;
-}
-
-/// One rewriting step at node i whose only (or first) input is node j; returns whether it changed anything.
-bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int>>& users) {
-  ArithNode& node = graph.nodes[i];
-  if (node.inputs.empty()) return false;
-  const ArithNode& previous = graph.nodes[static_cast<std::size_t>(node.inputs[0])];
-  const bool only_user = users[static_cast<std::size_t>(node.inputs[0])].size() == 1 && graph.output != node.inputs[0];
-  const auto take_over = [&](arith::Op op) {
-    node.stride = std::max(node.stride, previous.stride);
-    node.inputs = previous.inputs;
-    node.op = std::move(op);
-    return true;
-  };
-  auto* linear = std::get_if<Linear>(&node.op);
-  auto* offset = std::get_if<AddConstant>(&node.op);
-  if (const auto* view = std::get_if<View>(&previous.op)) {
-    if (linear) return take_over(Linear{through_view(linear->affine, *view, graph.size(previous.inputs[0]))});
-    if (auto* outer = std::get_if<View>(&node.op)) {
-      std::vector<std::int64_t> source;
-      for (const std::int64_t s : outer->source)
-        source.push_back(s < 0 ? -1 : view->source[static_cast<std::size_t>(s)]);
-      return take_over(View{std::move(source)});
-    }
-  }
-  if (!only_user) return false;
-  if (const auto* first = std::get_if<Linear>(&previous.op)) {
-    if (offset) {
-      Linear sum = *first;
-      for (std::size_t e = 0; e < offset->constant.size(); ++e) sum.affine.bias[e] += offset->constant[e];
-      return take_over(std::move(sum));
-    }
-    // Fusing saves a level; worth it unless the product is far heavier than the two were.
-    if (linear) {
-      const Affine &a = linear->affine, &b = first->affine;
-      const auto separate = static_cast<std::int64_t>(a.weights.size() + b.weights.size());
-      if (std::min(compose_cost(a, b), a.rows * b.columns) <= std::max(2 * separate, kAlwaysFuse)) {
-        return take_over(Linear{compose(linear->affine, first->affine)});
-      }
-    }
-  }
-  if (const auto* first = std::get_if<AddConstant>(&previous.op)) {
-    if (linear) {
-      Linear moved = *linear;
-      moved.affine.bias = apply_affine(linear->affine, first->constant);
-      return take_over(std::move(moved));
-    }
-    if (offset) {
-      AddConstant sum = *offset;
-      for (std::size_t e = 0; e < sum.constant.size(); ++e) sum.constant[e] += first->constant[e];
-      return take_over(std::move(sum));
-    }
-  }
-  return false;
-}
-
-/// Zeros that a view adds have no slot. What is not read by matrices alone needs them, so such views become matrices.
-void materialise_zeros(ArithGraph& graph) {
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    ArithNode& node = graph.nodes[i];
-    const auto* view = std::get_if<View>(&node.op);
-    if (!view || std::ranges::none_of(view->source, [](std::int64_t s) { return s < 0; })) continue;
-    const auto rows = static_cast<std::int64_t>(view->source.size());
-    Affine all{rows, rows, {}, std::vector<double>(view->source.size(), 0)};
-    for (std::int32_t e = 0; e < rows; ++e) all.weights.push_back({e, e, 1});
-    node.op = Linear{through_view(std::move(all), *view, graph.size(node.inputs[0]))};
-  }
-}
 
 int levels_of(const arith::Op& op) {
   if (const auto* p = std::get_if<arith::Polynomial>(&op)) {
     if (p->coefficients.size() == 3) return 1;  // QuadraticOp
     return ckks::polynomial_depth(static_cast<int>(p->coefficients.size()) - 1);
   }
-  return std::holds_alternative<Linear>(op) || std::holds_alternative<arith::Multiply>(op) ||
+  return std::holds_alternative<arith::Linear>(op) || std::holds_alternative<arith::Multiply>(op) ||
                  std::holds_alternative<arith::Rescale>(op)
              ? 1
              : 0;
 }
-
-template <typename... Fs>
-struct Overload : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overload(Fs...) -> Overload<Fs...>;
 
 }  // namespace
 
@@ -322,17 +33,6 @@ std::vector<std::vector<int>> ArithGraph::users() const {
     for (const int v : nodes[i].inputs) users[static_cast<std::size_t>(v)].push_back(static_cast<int>(i));
   }
   return users;
-}
-
-ArithGraph reduce(const nn::Graph& simplified) {
-  ArithGraph graph = Reducer(simplified).run();
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (std::size_t i = 1; i < graph.nodes.size() && !changed; ++i) changed = fuse_at(graph, i, graph.users());
-    graph = prune(graph);
-  }
-  materialise_zeros(graph);
-  return graph;
 }
 
 Levels assign_levels(const ArithGraph& graph) {
@@ -365,7 +65,7 @@ std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::ve
     };
     values.push_back(std::visit(
         Overload{[&](const arith::Input&) { return input; },
-                 [&](const Linear& o) { return apply_affine(o.affine, x(0)); },
+                 [&](const arith::Linear& o) { return apply_affine(o.affine, x(0)); },
                  [&](const arith::Add& o) {
                    return map([&](auto e) { return x(0)[e] + (o.subtract ? -x(1)[e] : x(1)[e]); });
                  },
@@ -376,8 +76,9 @@ std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::ve
                                             [&](double sum, double c) { return sum * x(0)[e] + c; });
                    });
                  },
-                 [&](const AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
-                 [&](const arith::Rescale&) { return x(0); }, [&](const View& o) { return gather(x(0), o.source); },
+                 [&](const arith::AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
+                 [&](const arith::Rescale&) { return x(0); },
+                 [&](const arith::View& o) { return gather(x(0), o.source); },
                  [&](const arith::Concat& o) {
                    std::vector<double> all;
                    for (std::size_t k = 0; k < node.inputs.size(); ++k) all.insert(all.end(), x(k).begin(), x(k).end());
@@ -394,7 +95,7 @@ std::string to_string(const ArithGraph& graph) {
     const ArithNode& node = graph.nodes[i];
     const std::string what =
         std::visit(Overload{[](const arith::Input&) { return std::string("input"); },
-                            [](const Linear& o) {
+                            [](const arith::Linear& o) {
                               return fmt::format("linear {} x {}, {} weights", o.affine.rows, o.affine.columns,
                                                  o.affine.weights.size());
                             },
@@ -403,8 +104,8 @@ std::string to_string(const ArithGraph& graph) {
                             [](const arith::Polynomial& o) {
                               return fmt::format("polynomial [{:.6g}]", fmt::join(o.coefficients, ", "));
                             },
-                            [](const AddConstant&) { return std::string("add constant"); },
-                            [](const View&) { return std::string("view"); },
+                            [](const arith::AddConstant&) { return std::string("add constant"); },
+                            [](const arith::View&) { return std::string("view"); },
                             [](const arith::Concat&) { return std::string("concat"); },
                             [](const arith::Rescale&) { return std::string("rescale"); }},
                    node.op);

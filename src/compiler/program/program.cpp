@@ -5,15 +5,10 @@
 #include <cmath>
 #include <set>
 
+#include "base/overload.h"
+
 namespace hearth::compiler {
 namespace {
-
-template <typename... Fs>
-struct Overload : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overload(Fs...) -> Overload<Fs...>;
 
 std::string describe(const LinearOp& op) {
   std::size_t diagonals = 0, words = 0;
@@ -49,8 +44,8 @@ std::string op_name(const Op& op) {
   return std::visit(
       Overload{[](const InputOp&) { return "input"; }, [](const LinearOp&) { return "linear"; },
                [](const AddOp& o) { return o.subtract ? "sub" : "add"; }, [](const MultiplyOp&) { return "multiply"; },
-               [](const QuadraticOp&) { return "quadratic"; }, [](const PolynomialOp&) { return "polynomial"; }, [](const AddPlainOp&) { return "add_plain"; },
-               [](const JoinOp&) { return "join"; }},
+               [](const QuadraticOp&) { return "quadratic"; }, [](const PolynomialOp&) { return "polynomial"; },
+               [](const AddPlainOp&) { return "add_plain"; }, [](const JoinOp&) { return "join"; }},
       op);
 }
 
