@@ -72,7 +72,7 @@ TEST(Usage, ForeignFilesAreNamed) {
   shell.refuses("compile models/digits_images.npy --calibration models/digits_calibration.npy -o \"$D/out\"", "ONNX");
   shell.refuses("compile models/digits.onnx --calibration README.md -o \"$D/out\"", "README.md");
   shell.refuses("compile models/digits.onnx --calibration models/digits_labels.npy -o \"$D/out\"",
-                "has shape [36], but the model's input has shape [1, 8, 8]");
+                "has shape [36], but the model's input has shape [1, 1, 8, 8]");
 }
 
 }  // namespace

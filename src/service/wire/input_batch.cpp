@@ -28,12 +28,10 @@ std::size_t count_inputs(const NpyArray& array, std::span<const std::int64_t> in
   if (without_ones(array.shape) == wanted) return 1;
   const bool batch =
       !array.shape.empty() && array.shape[0] > 0 && without_ones(std::span(array.shape).subspan(1)) == wanted;
-  Shape expected(input_shape.begin(), input_shape.end());
-  if (!expected.empty() && expected.front() == 1) expected.erase(expected.begin());
   require(batch, ErrorKind::kMismatch,
           "{} has shape {}, but the model's input has shape {}: give one input of that shape, or several stacked along "
           "a new first dimension",
-          file, format_shape(array.shape), format_shape(expected));
+          file, format_shape(array.shape), format_shape(input_shape));
   return static_cast<std::size_t>(array.shape[0]);
 }
 
