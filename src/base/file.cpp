@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <system_error>
 
 #include "base/container.h"
@@ -66,6 +69,30 @@ void sync_folder(const fs::path& folder) {
   ::close(descriptor);
 }
 
+/// Names of temporaries, for remove_unfinished_files. Whoever takes a name out owns it: the file that put it there, or
+/// a signal handler, which leaves it allocated. Beyond the table's size names are not kept.
+std::array<std::atomic<char*>, 64> unfinished;
+static_assert(std::atomic<char*>::is_always_lock_free, "used by signal handlers");
+
+char* list_unfinished(const fs::path& path) {
+  char* const name = ::strdup(path.c_str());
+  if (!name) return nullptr;
+  for (auto& entry : unfinished) {
+    char* expected = nullptr;
+    if (entry.compare_exchange_strong(expected, name)) return name;
+  }
+  std::free(name);
+  return nullptr;
+}
+
+void forget_unfinished(char* name) {
+  if (!name) return;
+  for (auto& entry : unfinished) {
+    char* expected = name;
+    if (entry.compare_exchange_strong(expected, nullptr)) return std::free(name);
+  }
+}
+
 void check_replaceable(const fs::path& path, Replace replace) {
   std::error_code ignored;
   const fs::file_status present = fs::status(path, ignored);
@@ -113,6 +140,12 @@ void write_file_atomic(const fs::path& path, std::string_view text, Secrecy secr
   write_file_atomic(path, std::as_bytes(std::span(text)), secrecy);
 }
 
+void remove_unfinished_files() noexcept {
+  for (auto& entry : unfinished) {
+    if (const char* const name = entry.exchange(nullptr)) ::unlink(name);
+  }
+}
+
 AtomicFile::AtomicFile(fs::path path, Secrecy secrecy, Replace replace) : path_(std::move(path)), replace_(replace) {
   check_replaceable(path_, replace_);
   static std::atomic<unsigned> counter{0};
@@ -125,12 +158,14 @@ AtomicFile::AtomicFile(fs::path path, Secrecy secrecy, Replace replace) : path_(
     if (descriptor_ < 0 && errno != EEXIST) break;
   }
   if (descriptor_ < 0) fail_io("write", path_);
+  listed_ = list_unfinished(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
   ::unlink(temporary_.c_str());
+  forget_unfinished(listed_);
 }
 
 void AtomicFile::append(std::span<const std::byte> data) {
@@ -165,6 +200,7 @@ void AtomicFile::commit() {
   check_replaceable(path_, replace_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("replace", path_);
   ::close(std::exchange(descriptor_, -1));
+  forget_unfinished(std::exchange(listed_, nullptr));
   sync_folder(folder_of(path_));
 }
 

@@ -28,6 +28,10 @@ void write_file_atomic(const std::filesystem::path& path, std::span<const std::b
                        Secrecy secrecy = Secrecy::kPublic);
 void write_file_atomic(const std::filesystem::path& path, std::string_view text, Secrecy secrecy = Secrecy::kPublic);
 
+/// Removes all files in the making (AtomicFile). Only for signal handlers of a process that ends right after: safe
+/// there, whatever other threads do; the files can be written to but not committed any more.
+void remove_unfinished_files() noexcept;
+
 /// A file in the making beside its final path; it takes that path's place at commit() and vanishes without it. Throws
 /// Error(kIo) naming the path, Error(kInvalidArgument) if the path is there but not a regular file, or may not be
 /// replaced; commit() looks again. One thread at a time.
@@ -54,6 +58,7 @@ class AtomicFile {
 
   std::filesystem::path path_, temporary_;
   Replace replace_;
+  char* listed_ = nullptr;  // the temporary's name as remove_unfinished_files knows it
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "expect_error.h"
@@ -98,6 +99,22 @@ TEST(AtomicFile, OverwritesOnlyWhatIsThere) {
   expected[9] = std::byte{2};
   EXPECT_EQ(read_file(folder / "file", 10), expected);
   expect_error(ErrorKind::kInternal, "after it was committed", [&] { file.append(numbered(1)); });
+}
+
+TEST(AtomicFile, AProcessThatEndsEarlyCanRemoveItsTemporaries) {
+  const TemporaryFolder folder;
+  std::vector<std::unique_ptr<AtomicFile>> files;
+  for (int i = 0; i < 5; ++i) {
+    files.push_back(std::make_unique<AtomicFile>(folder / std::to_string(i)));
+    files.back()->append(numbered(10));
+  }
+  files[1]->commit();
+  files[3].reset();
+  EXPECT_EQ(folder.entries(), 4U);
+  remove_unfinished_files();
+  EXPECT_EQ(folder.entries(), 1U);
+  EXPECT_TRUE(std::filesystem::exists(folder / "1"));
+  expect_error(ErrorKind::kIo, "cannot replace", [&] { files[0]->commit(); });
 }
 
 TEST(AtomicFile, RefusesToReplaceWhatIsNoFile) {
