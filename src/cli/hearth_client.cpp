@@ -35,6 +35,7 @@ void keygen(const Options& options) {
   make_folder(options.output);
   const fs::path secret = fs::path(options.output) / "secret.key";
   const fs::path evaluation = fs::path(options.output) / "evaluation.key";
+  for (const fs::path& file : {secret, evaluation}) cli::require_no_input(file, {options.bundle});
   cli::Stage stage("Making keys");
   client.make_keys(secret, evaluation, options.force, stage.reporter());
   const double seconds = stage.finish();
@@ -69,6 +70,7 @@ std::pair<std::size_t, std::size_t> selection(const Options& options, std::size_
 
 void encrypt(const Options& options) {
   const service::Client client(options.bundle, options.insecure);
+  cli::require_no_input(options.output, {options.bundle, options.key, options.input});
   const NpyArray inputs = read_npy(options.input);
   const auto [first, count] =
       selection(options, service::count_inputs(inputs, client.bundle().input_shape, options.input));
@@ -99,6 +101,7 @@ std::size_t top_class(std::span<const float> values) {
 void decrypt(const Options& options) {
   const service::Client client(options.bundle, options.insecure);
   const service::ClientSecret secret = client.load_secret(options.key);
+  cli::require_no_input(options.output, {options.bundle, options.key, options.input});
   cli::Stage stage("Decrypting");
   service::DecryptReport report;
   const NpyArray outputs = client.decrypt_file(secret, options.input, &report, stage.reporter());

@@ -89,6 +89,10 @@ void print_prediction(const Options& options, const compiler::Compiled& compiled
 void compile(Options& options) {
   if (options.insecure) options.compile.security = ckks::Security::kNone;
   options.compile.threads = options.common.threads;
+  for (const char* const name : {"server.hearth", "client.hearth"}) {
+    if (options.output.empty()) break;
+    cli::require_no_input(fs::path(options.output) / name, {options.model, options.calibration});
+  }
   cli::Stage stage("Compiling");
   nn::Graph graph = nn::import_onnx(options.model);
   graph.name = fs::path(options.model).stem().string();  // exporters call every graph the same

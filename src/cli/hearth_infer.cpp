@@ -94,6 +94,14 @@ class Chain {
     require(wanted <= available, ErrorKind::kInvalidArgument, "{} has {} inputs, {} were asked for", options_.input,
             available, wanted);
     read_labels(wanted, available);
+    for (const char* const output :
+         {"server.hearth", "client.hearth", "secret.key", "evaluation.key", "input.ct", "output.ct", "output.npy"}) {
+      cli::require_no_input(path(output), {options_.model, options_.input, options_.labels, options_.calibration});
+    }
+    require(!fs::exists(path("secret.key")), ErrorKind::kInvalidArgument,
+            "{} exists: replacing a secret key makes everything encrypted with it unreadable; --keep another folder, "
+            "or remove it first",
+            path("secret.key"));
     run_plaintext(graph, images, wanted);
     run_processes(wanted);
     return std::move(result_);
@@ -112,6 +120,7 @@ class Chain {
 
   void run_plaintext(const nn::Graph& graph, const NpyArray& images, std::size_t wanted) {
     for (std::size_t i = 0; i < wanted; ++i) {
+      interrupts_.check();
       Values values = service::normalised(service::input_at(images, graph.input_shape(), i), options_.normalisation,
                                           graph.input_shape());
       result_.plain.push_back(nn::run(graph, {graph.input_shape(), std::move(values)}).data);
@@ -165,6 +174,7 @@ class Chain {
 
   /// Runs one program with --json and returns what it printed.
   Json step(const std::string& program, std::vector<std::string> arguments, double& seconds) {
+    interrupts_.check();
     const std::string name = program == "hearth-client" ? "hearth-client " + arguments.front() : program;
     arguments.emplace_back("--json");
     if (options_.common.quiet) arguments.emplace_back("--quiet");
@@ -172,6 +182,7 @@ class Chain {
       arguments.insert(arguments.end(), {"--threads", std::to_string(options_.common.threads)});
     }
     const cli::ProcessResult result = cli::run_process(cli::program_folder() / program, arguments);
+    interrupts_.check();
     seconds = result.seconds;
     require(result.exit_code == 0, result.exit_code == cli::kBug ? ErrorKind::kInternal : ErrorKind::kInvalidArgument,
             "{} ended with exit code {}, see above", name, result.exit_code);
@@ -183,6 +194,7 @@ class Chain {
   std::string path(const char* name) const { return (folder_ / name).string(); }
 
   const Options& options_;
+  cli::InterruptScope interrupts_;  // before the folder: it outlives it
   cli::TemporaryFolder temporary_;
   fs::path folder_;
   Inference result_;

@@ -75,6 +75,7 @@ void print(const Options& options, const service::Server& server, const service:
 }
 
 void run(const Options& options) {
+  cli::require_no_input(options.output, {options.bundle, options.keys, options.input});
   Times times;
   cli::Stage loading("Loading the model");
   const service::Server server(options.bundle, loading.reporter());

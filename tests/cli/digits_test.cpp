@@ -161,6 +161,18 @@ TEST_F(Digits, SecretKeysAreKeptSafe) {
   EXPECT_FALSE(shell_->exists("never.ct"));
 }
 
+TEST_F(Digits, OutputsReplaceNoInputAndNoSecretKey) {
+  const auto key = read_file(*shell_ / "keys/secret.key", 1 << 20);
+  const auto input = read_file(*shell_ / "input.ct", 1 << 24);
+  shell_->refuses(run("input.ct", "keys/secret.key"), "is a secret key and will not be replaced");
+  shell_->refuses(run("input.ct", "out/../input.ct"), "is the input");
+  shell_->json(run("input.ct", "output.ct"));
+  shell_->refuses(decrypt("output.ct") + " -o \"$D/keys/secret.key\"", "is the input");
+  shell_->refuses(decrypt("output.ct") + " -o \"$D/output.ct\"", "is the input");
+  EXPECT_EQ(read_file(*shell_ / "keys/secret.key", 1 << 20), key);
+  EXPECT_EQ(read_file(*shell_ / "input.ct", 1 << 24), input);
+}
+
 TEST_F(Digits, SwappedFilesAreRefusedByName) {
   shell_->json(run("input.ct", "output.ct"));
   shell_->refuses(run("output.ct", "never.ct"), "output.ct is an encrypted output");
@@ -227,6 +239,45 @@ TEST(Infer, ComparesWithPlaintextAndCleansUp) {
   const Json json = shell.json("infer models/digits.onnx --input models/digits_images.npy --count 2 --quiet");
   EXPECT_EQ(json.at("images").size(), 2U);
   EXPECT_LT(json.at("largest_error").get<double>(), kLogitTolerance);
+}
+
+/// Starts a command with its temporaries in $D/tmp, sends the signal as soon as the shell condition holds, prints its
+/// exit code and what is left there.
+std::string interrupted(const Shell& shell, const std::string& command, const std::string& signal,
+                        const std::string& condition) {
+  return shell
+      .run("mkdir -p \"$D/tmp\"; export TMPDIR=\"$D/tmp\"; " + std::string(HEARTH_PROGRAMS) + "/hearth " + command +
+           " >/dev/null & n=0; until " + condition +
+           "; do sleep 0.01; n=$((n+1)); [ $n -lt 3000 ] || break; done; kill -" + signal +
+           " $!; wait $!; echo $?; ls -A \"$D/tmp\"")
+      .out;
+}
+
+TEST(Infer, LeavesNoSecretKeyWhenInterrupted) {
+  const Shell shell;
+  const std::string infer = "infer models/digits.onnx --input models/digits_images.npy --log-n 15 --quiet";
+  const std::string key_is_there = "ls \"$D\"/tmp/hearth-*/secret.key >/dev/null 2>&1";
+  EXPECT_EQ(interrupted(shell, infer, "TERM", key_is_there), "143\n");
+  EXPECT_EQ(interrupted(shell, infer, "HUP", key_is_there), "129\n");
+  const std::string folder_is_there = "ls -d \"$D\"/tmp/hearth-* >/dev/null 2>&1";
+  EXPECT_EQ(interrupted(shell, infer, "TERM", folder_is_there), "143\n");
+}
+
+TEST(Infer, KeepsWhatItIsToldToKeep) {
+  const Shell shell;
+  const std::string infer =
+      "infer models/digits.onnx --input models/digits_images.npy --count 1 --quiet --keep \"$D/kept\"";
+  shell.json(infer);
+  const auto key = read_file(shell / "kept/secret.key", 1 << 20);
+  shell.refuses(infer, "--keep another folder");
+  EXPECT_EQ(read_file(shell / "kept/secret.key", 1 << 20), key);
+}
+
+TEST(Keygen, LeavesNoTemporaryWhenInterrupted) {
+  const Shell shell;
+  shell.json("compile models/digits.onnx --calibration models/digits_calibration.npy --log-n 15 -o \"$D/out\"");
+  const std::string unfinished = "ls \"$D\"/tmp/.evaluation.key.*.tmp >/dev/null 2>&1";
+  EXPECT_EQ(interrupted(shell, "keygen \"$D/out/client.hearth\" -o \"$D/tmp\"", "TERM", unfinished), "143\n");
 }
 
 TEST(Infer, PassesOnWhatWentWrong) {

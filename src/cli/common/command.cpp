@@ -1,12 +1,15 @@
 #include "cli/common/command.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <new>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/parallel.h"
+#include "cli/common/process.h"
 
 namespace hearth::cli {
 namespace {
@@ -25,6 +28,23 @@ int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
   return kUsage;
 }
 
+void remove_and_end(int signal) {
+  remove_unfinished_files();
+  // The handler was installed for one use: by now the signal does again what it did, once the handler returns.
+  static_cast<void>(::raise(signal));
+}
+
+void clean_up_on_signals() {
+  for (const int signal : kEndingSignals) {
+    struct sigaction before {};
+    if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;
+    struct sigaction action {};
+    action.sa_handler = remove_and_end;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(signal, &action, nullptr);
+  }
+}
+
 int guarded(const std::function<void()>& body) {
   try {
     body();
@@ -32,6 +52,9 @@ int guarded(const std::function<void()>& body) {
   } catch (const Error& error) {
     print_error(error.what());
     return error.kind() == ErrorKind::kInternal ? kBug : kFailure;
+  } catch (const Interrupted& interrupted) {
+    print_error(fmt::format("stopped by signal {}", interrupted.signal));
+    return kSignal + interrupted.signal;
   } catch (const std::bad_alloc&) {
     print_error("out of memory");
     return kFailure;
@@ -74,6 +97,7 @@ int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& optio
   } catch (const CLI::ParseError& error) {
     return report_parse_error(app, error);
   }
+  clean_up_on_signals();
   set_progress_enabled(!options.quiet);
   const int code = guarded([&] {
     if (options.threads > 0) set_threads(options.threads);
@@ -81,6 +105,14 @@ int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& optio
     require(std::fflush(stdout) == 0, ErrorKind::kIo, "cannot write to standard output");
   });
   return code;
+}
+
+void require_no_input(const std::filesystem::path& output, const std::vector<std::filesystem::path>& inputs) {
+  for (const std::filesystem::path& input : inputs) {
+    std::error_code ignored;  // a file that is not there is no other file
+    require(!std::filesystem::equivalent(output, input, ignored), ErrorKind::kInvalidArgument,
+            "the output {} is the input {} and would replace it: choose another path", output.string(), input.string());
+  }
 }
 
 void emit(const CommonOptions& options, const Json& json, const std::string& text) {

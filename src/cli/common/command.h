@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,7 +19,8 @@ enum ExitCode : int {
   kSuccess = 0,
   kFailure = 1,  ///< an input or a file is unusable
   kUsage = 2,    ///< the command line makes no sense
-  kBug = 3       ///< Hearth itself is wrong
+  kBug = 3,      ///< Hearth itself is wrong
+  kSignal = 128  ///< plus the number of the signal that ended the work
 };
 
 struct CommonOptions {
@@ -34,8 +36,11 @@ void add_common_options(CLI::App& app, CommonOptions& options, bool threads = tr
 void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean, std::vector<double>& deviation);
 
 /// Parses, then runs `body`, and turns everything that can go wrong into a line and an exit code. `body` calls emit()
-/// at most once.
+/// at most once. SIGINT, SIGTERM and SIGHUP end the process without leaving unfinished files (base/file.h).
 int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body);
+
+/// Error(kInvalidArgument) if `output` is the same file as one of the inputs, by whatever name.
+void require_no_input(const std::filesystem::path& output, const std::vector<std::filesystem::path>& inputs);
 
 /// Prints the result: `json` with --json, else `text`, which ends in a line break.
 void emit(const CommonOptions& options, const Json& json, const std::string& text);

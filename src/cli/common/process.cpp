@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -28,25 +29,33 @@ std::vector<char*> argument_vector(std::string& program, std::vector<std::string
   return out;
 }
 
-/// Ignores SIGINT and SIGTERM for the time of a scope.
-class IgnoredInterrupts {
+std::atomic<pid_t> running_child{0};
+std::atomic<int> noted_signal{0};
+static_assert(std::atomic<pid_t>::is_always_lock_free && std::atomic<int>::is_always_lock_free, "signal handlers");
+
+void pass_on(int signal) {
+  const int code = errno;
+  noted_signal = signal;
+  if (const pid_t child = running_child) ::kill(child, signal);
+  errno = code;
+}
+
+/// Holds ending signals back for the time of a scope.
+class HeldSignals {
  public:
-  IgnoredInterrupts() {
-    struct sigaction ignore {};
-    ignore.sa_handler = SIG_IGN;
-    sigaction(SIGINT, &ignore, &interrupt_);
-    sigaction(SIGTERM, &ignore, &terminate_);
+  HeldSignals() {
+    sigset_t held;
+    sigemptyset(&held);
+    for (const int signal : kEndingSignals) sigaddset(&held, signal);
+    pthread_sigmask(SIG_BLOCK, &held, &before_);
   }
-  ~IgnoredInterrupts() {
-    sigaction(SIGINT, &interrupt_, nullptr);
-    sigaction(SIGTERM, &terminate_, nullptr);
-  }
-  IgnoredInterrupts(const IgnoredInterrupts&) = delete;
-  IgnoredInterrupts& operator=(const IgnoredInterrupts&) = delete;
+  ~HeldSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+  const sigset_t& before() const { return before_; }
 
  private:
-  struct sigaction interrupt_ {};
-  struct sigaction terminate_ {};
+  sigset_t before_{};
 };
 
 struct Pipe {
@@ -62,18 +71,14 @@ struct Pipe {
   std::array<int, 2> ends{-1, -1};
 };
 
-pid_t spawn(std::string program, std::vector<std::string> arguments, int output) {
+pid_t spawn(std::string program, std::vector<std::string> arguments, int output, const sigset_t& mask) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGINT);
-  sigaddset(&defaults, SIGTERM);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &mask);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t child = -1;
   const std::vector<char*> vector = argument_vector(program, arguments);
   const int code = posix_spawn(&child, program.c_str(), &actions, &attributes, vector.data(), environ);
@@ -95,6 +100,11 @@ std::string read_to_end(int descriptor) {
 }
 
 int wait_for(pid_t child) {
+  // First without reaping: until then the number belongs to no other process, and signals may be passed on to it.
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
+  running_child = 0;
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
     require(errno == EINTR, ErrorKind::kIo, "cannot wait for a child process: {}", message_of(errno));
@@ -111,11 +121,35 @@ fs::path program_folder() {
   return self.parent_path();
 }
 
+InterruptScope::InterruptScope() {
+  noted_signal = 0;
+  for (std::size_t i = 0; i < kEndingSignals.size(); ++i) {
+    sigaction(kEndingSignals[i], nullptr, &before_[i]);
+    if (before_[i].sa_handler == SIG_IGN) continue;
+    struct sigaction action {};
+    action.sa_handler = pass_on;
+    action.sa_flags = SA_RESTART;
+    sigaction(kEndingSignals[i], &action, nullptr);
+  }
+}
+
+InterruptScope::~InterruptScope() {
+  for (std::size_t i = 0; i < kEndingSignals.size(); ++i) sigaction(kEndingSignals[i], &before_[i], nullptr);
+}
+
+void InterruptScope::check() const {
+  if (noted_signal != 0) throw Interrupted{noted_signal};
+}
+
 ProcessResult run_process(const fs::path& program, const std::vector<std::string>& arguments) {
-  const IgnoredInterrupts guard;
   Pipe pipe;
   const auto start = std::chrono::steady_clock::now();
-  const pid_t child = spawn(program.string(), arguments, pipe.ends[1]);
+  pid_t child = -1;
+  {
+    const HeldSignals held;  // one that comes while the child has no number yet is passed on right after
+    child = spawn(program.string(), arguments, pipe.ends[1], held.before());
+    running_child = child;
+  }
   pipe.close_writer();
   ProcessResult result;
   result.output = read_to_end(pipe.ends[0]);

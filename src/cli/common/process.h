@@ -1,5 +1,8 @@
 #pragma once
 
+#include <signal.h>
+
+#include <array>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -9,14 +12,38 @@ namespace hearth::cli {
 /// The folder of the running program; the programs of Hearth are installed side by side.
 std::filesystem::path program_folder();
 
+/// What a user or a system ends a program with.
+inline constexpr std::array kEndingSignals{SIGINT, SIGTERM, SIGHUP};
+
+/// Thrown where a signal stops the work, so that everything is cleaned up on the way out.
+struct Interrupted {
+  int signal;
+};
+
+/// For the time of a scope, ending signals (those not ignored before) are passed on to the child of run_process() and
+/// noted, instead of ending this process. One at a time; used by one thread.
+class InterruptScope {
+ public:
+  InterruptScope();
+  ~InterruptScope();
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+  /// Throws Interrupted if an ending signal came. Long work calls it now and then.
+  void check() const;
+
+ private:
+  std::array<struct sigaction, kEndingSignals.size()> before_{};
+};
+
 struct ProcessResult {
   int exit_code = 0;   ///< 128 + signal if a signal ended it
   std::string output;  ///< all of its standard output
   double seconds = 0;  ///< wall time from start to end
 };
 
-/// Runs a program to its end. Standard error and input are inherited, standard output is collected. While it runs,
-/// interrupts (Ctrl-C) reach only the child, so that the caller can clean up. Error(kIo) if it cannot be started.
+/// Runs a program to its end. Standard error and input are inherited, standard output is collected. Within an
+/// InterruptScope, ending signals reach the child; afterwards ask check(). Error(kIo) if it cannot be started. By one
+/// thread at a time.
 ProcessResult run_process(const std::filesystem::path& program, const std::vector<std::string>& arguments);
 
 /// Replaces this process. Error(kIo) if that fails; does not return otherwise.
