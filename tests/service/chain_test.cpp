@@ -139,7 +139,7 @@ TEST(Client, ChecksInputs) {
   };
   NpyArray wrong = Party::inputs();
   wrong.shape = {3, 4, 2};
-  expect_error(ErrorKind::kMismatch, "[3, 4, 2], but the model's input has shape [2, 4]",
+  expect_error(ErrorKind::kMismatch, "[3, 4, 2], but the model's input has shape [1, 2, 4]",
                [&] { encrypt(wrong, 0, 1); });
   expect_error(ErrorKind::kInvalidArgument, "3 inputs", [&] { encrypt(Party::inputs(), 2, 2); });
   expect_error(ErrorKind::kInvalidArgument, "3 inputs", [&] { encrypt(Party::inputs(), 0, 0); });
