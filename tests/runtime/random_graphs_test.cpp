@@ -87,7 +87,7 @@ class Grower {
     float largest = 0;
     for (const float v : nn::run(graph_, probe_).data) largest = std::max(largest, std::abs(v));
     if (largest < 3 || deepest + cost + 1 > kMaxDepth) return;
-    graph_.add("shrink", nn::MulConstant{nn::Tensor({}, {1 / largest})}, {graph_.nodes.size() - 1});
+    graph_.add("shrink", nn::MulConstant{nn::Tensor({}, 1 / largest)}, {graph_.nodes.size() - 1});
     depth_.push_back(deepest + cost + 1);
   }
 
