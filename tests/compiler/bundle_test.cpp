@@ -33,12 +33,14 @@ Program every_operation() {
   linear.plan = {.step = 2, .babies = {0, slots - 1}, .giants = {0}, .offset = 1};
   linear.folds = {4, 2};
   list[1].scale = list[0].scale;
+  const double scale = list[2].scale;
+  list[2].scale = 2 * scale;
   list[2].op = QuadraticOp{.x = 1, .linear = 0.5, .constant = -0.25, .scale_factor = 2, .negate = true};
-  list.push_back({"product", MultiplyOp{.a = 1, .b = 1}, 1, 1, 0, list[2].scale});
-  list.push_back({"difference", AddOp{.a = 2, .b = 3, .subtract = true}, 1, 0, 0, list[2].scale});
-  list.push_back({"cubic", PolynomialOp{.x = 0, .coefficients = {0.5, 1, 0, -2}}, 1, 2, 0, list[2].scale});
-  list.push_back({"shift", AddPlainOp{.x = 4, .constants = {{1, 2, 3, 4}}}, 1, 0, 0, list[2].scale});
-  list.push_back({"join", JoinOp{.parts = {{6, 0}, {2, 0}}}, 2, 0, 0, list[2].scale});
+  list.push_back({"product", MultiplyOp{.a = 1, .b = 1}, 1, 1, 0, scale});
+  list.push_back({"difference", AddOp{.a = 3, .b = 3, .subtract = true}, 1, 0, 0, scale});
+  list.push_back({"cubic", PolynomialOp{.x = 0, .coefficients = {0.5, 1, 0, -2}}, 1, 2, 0, scale});
+  list.push_back({"shift", AddPlainOp{.x = 4, .constants = {{1, 2, 3, 4}}}, 1, 0, 0, scale});
+  list.push_back({"join", JoinOp{.parts = {{6, 0}, {3, 0}}}, 2, 0, 0, scale});
   program.output = 7;
   program.keys = required_keys(program, *parameters);
   check(program, *parameters);
@@ -78,6 +80,16 @@ TEST(ProgramBytes, ReadingGivesWhatWasWritten) {
   EXPECT_EQ(after.folds, before.folds);
   EXPECT_EQ(std::get<PolynomialOp>(copy.instructions[5].op).coefficients, (std::vector<double>{0.5, 1, 0, -2}));
   EXPECT_EQ(std::get<AddPlainOp>(copy.instructions[6].op).constants, (std::vector<std::vector<double>>{{1, 2, 3, 4}}));
+}
+
+/// Forged scales once came to light in the middle of a run only, as an internal error.
+TEST(ProgramCheck, ScalesMustFollowFromOperands) {
+  const auto parameters = ckks::Parameters::create(testing::tiny_spec());
+  for (const std::size_t i : {1, 2, 3, 6}) {
+    Program forged = every_operation();
+    forged.instructions[i].scale *= 1.001;
+    EXPECT_THROW(check(forged, *parameters), Error) << "instruction " << i;
+  }
 }
 
 TEST(ProgramBytes, DiagonalsAreRoundedToFloatOnce) {

@@ -52,6 +52,11 @@ class Checker {
   void scales_match(Value a, double expected) const {
     want(std::abs(at(a).scale / expected - 1) < 1e-6, "scales of operands do not match");
   }
+  /// The stated scale is the one the operation gives: `product` of its factors' scales, rescaled.
+  void scale_follows(double product) const {
+    want(std::abs(ins_.scale * parameters_.level_modulus(ins_.work_level) / product - 1) < 1e-6,
+         "its scale does not follow from those of its operands");
+  }
   int slots() const { return static_cast<int>(parameters_.slots()); }
   bool rotation(int r) const { return r >= 0 && static_cast<std::size_t>(r) < parameters_.slots(); }
 
@@ -67,6 +72,7 @@ class Checker {
     costs(1);
     same_count(op.a);
     same_count(op.b);
+    scale_follows(at(op.a).scale * at(op.b).scale);
   }
   void check_op(const QuadraticOp& op) const {
     costs(1);
@@ -75,6 +81,7 @@ class Checker {
     finite(op.constant);
     finite(op.scale_factor);
     want(op.scale_factor > 0, "its scale factor is not positive");
+    scale_follows(at(op.x).scale * at(op.x).scale * op.scale_factor);
   }
   void check_op(const PolynomialOp& op) const {
     same_count(op.x);
@@ -87,6 +94,7 @@ class Checker {
     same_count(op.x);
     want(!op.constants.empty(), "it adds nothing");
     vectors(op.constants);
+    scales_match(op.x, ins_.scale);
   }
   void check_op(const JoinOp& op) const {
     costs(0);
@@ -117,6 +125,7 @@ class Checker {
     want(op.folds.size() <= 32, "it folds too often");
     for (const int f : op.folds) want(rotation(f) && f > 0, "it folds by an impossible rotation");
     vectors(op.bias);
+    scale_follows(at(op.x).scale * op.plain_scale);
   }
   void check_plan(const ckks::BsgsPlan& plan) const {
     want(plan.step >= 1 && plan.step <= slots() && plan.offset >= 0 && plan.offset < plan.step,
