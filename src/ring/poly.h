@@ -20,7 +20,7 @@ class Ring {
  public:
   /// log_n in [11, 17] for security; smaller (>= 3) is accepted for tests. Every prime must be 1 mod 2n, below 2^30 and
   /// distinct: Error(kInvalidArgument) otherwise.
-  Ring(int log_n, std::vector<std::uint32_t> primes);
+  Ring(int log_n, const std::vector<std::uint32_t>& primes);
   ~Ring();
 
   int log_n() const { return log_n_; }

@@ -27,7 +27,7 @@ void check_primes(int log_n, const std::vector<std::uint32_t>& primes) {
 
 }  // namespace
 
-Ring::Ring(int log_n, std::vector<std::uint32_t> primes) : log_n_(log_n) {
+Ring::Ring(int log_n, const std::vector<std::uint32_t>& primes) : log_n_(log_n) {
   check_primes(log_n, primes);
   for (const std::uint32_t q : primes) moduli_.emplace_back(q);
   roots_.resize(primes.size());
