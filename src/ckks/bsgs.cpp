@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "ckks/linear_map.h"
@@ -29,22 +30,20 @@ struct Usage {
   std::set<int> all;
 };
 
-Usage usage_of(const LinearMap& map, int slots) {
-  Usage usage{.inputs = std::vector<std::set<int>>(static_cast<std::size_t>(map.inputs)),
-              .outputs = std::vector<std::set<int>>(static_cast<std::size_t>(map.outputs)),
+Usage usage_of(const MapShape& shape, int slots) {
+  Usage usage{.inputs = std::vector<std::set<int>>(static_cast<std::size_t>(shape.inputs)),
+              .outputs = std::vector<std::set<int>>(static_cast<std::size_t>(shape.outputs)),
               .all = {}};
-  for (const auto& [block, diagonals] : map.blocks) {
-    require(block.first >= 0 && block.first < map.outputs && block.second >= 0 && block.second < map.inputs,
+  for (const DiagonalPlace& place : shape.diagonals) {
+    require(place.output >= 0 && place.output < shape.outputs && place.input >= 0 && place.input < shape.inputs,
             ErrorKind::kInvalidArgument,
-            "the linear map has a block (output {}, input {}) but only {} outputs and {} inputs", block.first,
-            block.second, map.outputs, map.inputs);
-    for (const auto& [rotation, diagonal] : diagonals) {
-      require(rotation >= 0 && rotation < slots, ErrorKind::kInvalidArgument,
-              "the linear map rotates by {}; expected 0 to {}", rotation, slots - 1);
-      usage.inputs[static_cast<std::size_t>(block.second)].insert(rotation);
-      usage.outputs[static_cast<std::size_t>(block.first)].insert(rotation);
-      usage.all.insert(rotation);
-    }
+            "the linear map has a block (output {}, input {}) but only {} outputs and {} inputs", place.output,
+            place.input, shape.outputs, shape.inputs);
+    require(place.rotation >= 0 && place.rotation < slots, ErrorKind::kInvalidArgument,
+            "the linear map rotates by {}; expected 0 to {}", place.rotation, slots - 1);
+    usage.inputs[static_cast<std::size_t>(place.input)].insert(place.rotation);
+    usage.outputs[static_cast<std::size_t>(place.output)].insert(place.rotation);
+    usage.all.insert(place.rotation);
   }
   return usage;
 }
@@ -112,8 +111,8 @@ int BsgsPlan::baby(int rotation, int slots) const {
 
 int BsgsPlan::giant(int rotation, int slots) const { return floor_mod(rotation - baby(rotation, slots), slots); }
 
-BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost, double giant_cost) {
-  const Usage usage = usage_of(map, slots);
+BsgsPlan plan_bsgs(const MapShape& shape, int slots, double baby_cost, double giant_cost) {
+  const Usage usage = usage_of(shape, slots);
   Counter counter(slots);
   BsgsPlan best;
   std::tuple<double, std::size_t> best_cost(std::numeric_limits<double>::infinity(), 0);
@@ -133,6 +132,14 @@ BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost, double gia
   }
   fill_lists(best, usage.all, slots);
   return best;
+}
+
+BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost, double giant_cost) {
+  return plan_bsgs(shape_of(map), slots, baby_cost, giant_cost);
+}
+
+BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost, double giant_cost) {
+  return plan_bsgs(shape_of(map), slots, baby_cost, giant_cost);
 }
 
 std::vector<int> rotations(const BsgsPlan& plan) {

@@ -62,8 +62,44 @@ const SwitchingKey& EvaluationKeys::rotation(int set, std::uint32_t g) const {
        describe_galois(g, n), set);
 }
 
+std::pair<const SwitchingKey&, const SwitchingKey&> EvaluationKeys::encapsulation() const {
+  require(to_sparse.has_value() && from_sparse.has_value(), ErrorKind::kMismatch,
+          "the evaluation keys hold no keys for bootstrapping; generate keys for this program again");
+  return {*to_sparse, *from_sparse};
+}
+
+void EvaluationKeys::insert(const KeyName& name, SwitchingKey key) {
+  switch (name.kind) {
+    case KeyKind::kGalois:
+      galois.insert_or_assign({name.set, name.galois}, std::move(key));
+      return;
+    case KeyKind::kRelinearisation:
+      relinearisation.insert_or_assign(name.set, std::move(key));
+      return;
+    case KeyKind::kToSparse:
+      to_sparse = std::move(key);
+      return;
+    case KeyKind::kFromSparse:
+      from_sparse = std::move(key);
+      return;
+  }
+}
+
+std::vector<KeyName> key_names(const KeyRequest& request, int top_set) {
+  std::vector<KeyName> names;
+  for (const int set : request.relinearisation_sets) names.push_back({.kind = KeyKind::kRelinearisation, .set = set});
+  for (const auto& [set, element] : request.galois) names.push_back({.set = set, .galois = element});
+  if (request.encapsulation) {
+    names.push_back({.kind = KeyKind::kToSparse, .set = 0});
+    names.push_back({.kind = KeyKind::kFromSparse, .set = top_set});
+  }
+  return names;
+}
+
 std::size_t EvaluationKeys::bytes() const {
   std::size_t sum = 0;
+  if (to_sparse) sum += to_sparse->bytes();
+  if (from_sparse) sum += from_sparse->bytes();
   for (const auto& [set, key] : relinearisation) sum += key.bytes();
   for (const auto& [id, key] : galois) sum += key.bytes();
   return sum;

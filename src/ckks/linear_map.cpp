@@ -12,9 +12,10 @@ namespace hearth::ckks {
 namespace {
 
 /// diagonal rotated to the right by `steps` in [0, slots).
-std::vector<double> rotate_right(const std::vector<double>& diagonal, int steps) {
+template <typename T>
+std::vector<T> rotate_right(const std::vector<T>& diagonal, int steps) {
   const std::size_t shift = static_cast<std::size_t>(steps) % diagonal.size();
-  std::vector<double> out(diagonal.size());
+  std::vector<T> out(diagonal.size());
   std::rotate_copy(diagonal.begin(), diagonal.end() - static_cast<std::ptrdiff_t>(shift), diagonal.end(), out.begin());
   return out;
 }
@@ -26,59 +27,81 @@ std::size_t index_in(const std::vector<int>& steps, int step, int rotation, cons
   return static_cast<std::size_t>(found - steps.begin());
 }
 
-void check_block(const LinearMap& map, const std::pair<int, int>& block) {
-  require(block.first >= 0 && block.first < map.outputs && block.second >= 0 && block.second < map.inputs,
+void check_place(const MapShape& shape, const DiagonalPlace& place, int slots) {
+  require(place.output >= 0 && place.output < shape.outputs && place.input >= 0 && place.input < shape.inputs,
           ErrorKind::kInvalidArgument,
-          "the linear map has a block (output {}, input {}) but only {} outputs and {} inputs", block.first,
-          block.second, map.outputs, map.inputs);
+          "the linear map has a block (output {}, input {}) but only {} outputs and {} inputs", place.output,
+          place.input, shape.outputs, shape.inputs);
+  require(place.rotation >= 0 && place.rotation < slots, ErrorKind::kInvalidArgument,
+          "the linear map rotates by {}; expected 0 to {}", place.rotation, slots - 1);
+  require(std::has_single_bit(place.period) && place.period <= static_cast<std::size_t>(slots),
+          ErrorKind::kInvalidArgument,
+          "the diagonal of rotation {} has {} values; expected a power of two up to {} (its period)", place.rotation,
+          place.period, slots);
 }
 
-void check_diagonal(int rotation, const std::vector<double>& diagonal, int slots) {
-  require(rotation >= 0 && rotation < slots, ErrorKind::kInvalidArgument,
-          "the linear map rotates by {}; expected 0 to {}", rotation, slots - 1);
-  require(std::has_single_bit(diagonal.size()) && diagonal.size() <= static_cast<std::size_t>(slots),
-          ErrorKind::kInvalidArgument,
-          "the diagonal of rotation {} has {} values; expected a power of two up to {} (its period)", rotation,
-          diagonal.size(), slots);
+template <typename T>
+MapShape shape_of_blocks(const BasicLinearMap<T>& map) {
+  MapShape shape{.inputs = map.inputs, .outputs = map.outputs, .diagonals = {}};
+  for (const auto& [block, diagonals] : map.blocks) {
+    for (const auto& [rotation, diagonal] : diagonals) {
+      shape.diagonals.push_back({block.first, block.second, rotation, diagonal.size()});
+    }
+  }
+  return shape;
 }
 
 }  // namespace
 
+MapShape shape_of(const LinearMap& map) { return shape_of_blocks(map); }
+MapShape shape_of(const ComplexLinearMap& map) { return shape_of_blocks(map); }
+
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map,
                                      const BsgsPlan& plan, int level, double plain_scale)
     : level_(level), inputs_(map.inputs), outputs_(map.outputs), plain_scale_(plain_scale), plan_(plan) {
+  encode(encoder, parameters, map);
+}
+
+PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
+                                     const BsgsPlan& plan, int level, double plain_scale)
+    : level_(level), inputs_(map.inputs), outputs_(map.outputs), plain_scale_(plain_scale), plan_(plan) {
+  encode(encoder, parameters, map);
+}
+
+template <typename T>
+void PreparedLinearMap::encode(const Encoder& encoder, const Parameters& parameters, const BasicLinearMap<T>& map) {
   require(map.inputs >= 1 && map.outputs >= 1, ErrorKind::kInvalidArgument,
           "a linear map needs inputs and outputs, got {} and {}", map.inputs, map.outputs);
-  require(plan.step >= 1 && plan.offset >= 0 && plan.offset < plan.step, ErrorKind::kInvalidArgument,
-          "a plan's step must be positive and its offset below it, got {} and {}", plan.step, plan.offset);
+  require(plan_.step >= 1 && plan_.offset >= 0 && plan_.offset < plan_.step, ErrorKind::kInvalidArgument,
+          "a plan's step must be positive and its offset below it, got {} and {}", plan_.step, plan_.offset);
   const int slots = static_cast<int>(parameters.slots());
+  const MapShape shape = shape_of(map);
   terms_.resize(static_cast<std::size_t>(outputs_));
-  for (auto& giants : terms_) giants.resize(plan.giants.size());
+  for (auto& giants : terms_) giants.resize(plan_.giants.size());
 
   struct Source {
-    std::size_t output, giant, term;
-    const std::vector<double>* values;
+    std::size_t giant, term;
   };
   std::vector<Source> sources;
-  for (const auto& [block, diagonals] : map.blocks) {
-    check_block(map, block);
-    for (const auto& [rotation, diagonal] : diagonals) {
-      check_diagonal(rotation, diagonal, slots);
-      const std::size_t baby = index_in(plan.babies, plan.baby(rotation, slots), rotation, "baby");
-      const std::size_t giant = index_in(plan.giants, plan.giant(rotation, slots), rotation, "giant");
-      const auto output = static_cast<std::size_t>(block.first);
-      sources.push_back({output, giant, terms_[output][giant].size(), &diagonal});
-      terms_[output][giant].push_back({.input = block.second, .baby = baby, .diagonal = {}});
-      extended_ = extended_ || plan.babies[baby] != 0;
-    }
+  for (const DiagonalPlace& place : shape.diagonals) {
+    check_place(shape, place, slots);
+    const std::size_t baby = index_in(plan_.babies, plan_.baby(place.rotation, slots), place.rotation, "baby");
+    const std::size_t giant = index_in(plan_.giants, plan_.giant(place.rotation, slots), place.rotation, "giant");
+    std::vector<Term>& terms = terms_[static_cast<std::size_t>(place.output)][giant];
+    sources.push_back({giant, terms.size()});
+    terms.push_back({.input = place.input, .baby = baby, .diagonal = {}});
+    extended_ = extended_ || plan_.babies[baby] != 0;
   }
 
   const ring::Basis basis =
-      extended_ ? parameters.qp_basis(level, parameters.key_set_for(level)) : parameters.q_basis(level);
+      extended_ ? parameters.qp_basis(level_, parameters.key_set_for(level_)) : parameters.q_basis(level_);
   parallel_for(0, sources.size(), [&](std::size_t i) {
-    const Source& s = sources[i];
-    const std::vector<double> rotated = rotate_right(*s.values, plan_.giants[s.giant]);
-    terms_[s.output][s.giant][s.term].diagonal = encoder.encode(rotated, plain_scale, basis, true);
+    const DiagonalPlace& place = shape.diagonals[i];
+    const auto [giant, term] = sources[i];
+    const std::vector<T> rotated =
+        rotate_right(map.blocks.at({place.output, place.input}).at(place.rotation), plan_.giants[giant]);
+    terms_[static_cast<std::size_t>(place.output)][giant][term].diagonal =
+        encoder.encode(rotated, plain_scale_, basis, true);
   });
 
   const auto order = [](const Term& a, const Term& b) {

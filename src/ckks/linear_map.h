@@ -1,5 +1,6 @@
 #pragma once
 
+#include <complex>
 #include <map>
 #include <span>
 #include <vector>
@@ -9,13 +10,34 @@
 namespace hearth::ckks {
 
 /// One linear map on slots in diagonal form: out_o = sum over inputs i and rotations r of diagonal(o, i, r) * rot(in_i,
-/// r), where rot is a rotation to the left. A diagonal is a real vector whose length is its period (a power of two up
-/// to n/2; the vector repeats). Plain data, in double precision; see PreparedLinearMap for evaluation.
-struct LinearMap {
+/// r), where rot is a rotation to the left. A diagonal is a real or complex vector whose length is its period (a power
+/// of two up to n/2; the vector repeats). Plain data, in double precision; see PreparedLinearMap for evaluation.
+template <typename T>
+struct BasicLinearMap {
   int inputs = 1, outputs = 1;
   /// [(output, input)][rotation in [0, n/2)] -> diagonal
-  std::map<std::pair<int, int>, std::map<int, std::vector<double>>> blocks;
+  std::map<std::pair<int, int>, std::map<int, std::vector<T>>> blocks;
 };
+
+using LinearMap = BasicLinearMap<double>;
+using ComplexLinearMap = BasicLinearMap<std::complex<double>>;
+
+/// Place of one diagonal in a map, and its period.
+struct DiagonalPlace {
+  int output = 0, input = 0;
+  int rotation = 0;  ///< in [0, n/2)
+  std::size_t period = 1;
+};
+
+/// A map without its values: all that a plan depends on. No two diagonals have the same place.
+struct MapShape {
+  int inputs = 1, outputs = 1;
+  std::vector<DiagonalPlace> diagonals;  ///< in any order
+};
+
+/// Diagonals ordered by output, input and rotation.
+MapShape shape_of(const LinearMap& map);
+MapShape shape_of(const ComplexLinearMap& map);
 
 /// Baby-step giant-step split of the rotations of a map: rotation = baby + giant modulo the number of slots. With s the
 /// rotation as a signed number in [-slots/2, slots/2), baby = (s + offset) mod step - offset, so that with an offset
@@ -32,9 +54,10 @@ struct BsgsPlan {
 
 /// Picks the step and offset that minimise `baby_cost` per (input, non-zero baby) plus `giant_cost` per (output,
 /// non-zero giant); among equals the one with the fewest keys. The default is the ratio measured
-/// (docs/experiments.md). Throws Error(kInvalidArgument) for a rotation outside
-/// [0, slots).
+/// (docs/experiments.md). Throws Error(kInvalidArgument) for a rotation outside [0, slots) or a place outside the map.
+BsgsPlan plan_bsgs(const MapShape& shape, int slots, double baby_cost = 1, double giant_cost = 4);
 BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
+BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
 std::vector<int> rotations(const BsgsPlan& plan);
 
@@ -50,6 +73,8 @@ class PreparedLinearMap {
   /// two up to the slots, a block outside the map, or a rotation that `plan` does not cover.
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map, const BsgsPlan& plan,
                     int level, double plain_scale);
+  PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
+                    const BsgsPlan& plan, int level, double plain_scale);
 
   /// in.size() == inputs, all at `level` with equal scale. Result: `outputs` ciphertexts at the same level with scale
   /// in.scale * plain_scale (not rescaled). Every output must have at least one diagonal, else it is a zero encryption
@@ -71,6 +96,8 @@ class PreparedLinearMap {
     Plaintext diagonal;
   };
 
+  template <typename T>
+  void encode(const Encoder& encoder, const Parameters& parameters, const BasicLinearMap<T>& map);
   void check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
   int level_ = 0, inputs_ = 0, outputs_ = 0;

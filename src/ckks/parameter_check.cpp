@@ -74,6 +74,19 @@ void check_secret(const ParameterSpec& spec) {
           "the Hamming weight of a sparse secret must be 1 to n = {}, got {}", 1 << spec.log_n, spec.hamming_weight);
 }
 
+void check_encapsulation(const ParameterSpec& spec) {
+  if (spec.encapsulated_weight == 0) return;
+  require(spec.encapsulated_weight >= 1 && spec.encapsulated_weight <= 1 << spec.log_n, kInvalid,
+          "the Hamming weight of the encapsulated secret must be 1 to n = {}, got {}", 1 << spec.log_n,
+          spec.encapsulated_weight);
+  const KeySetSpec& first = spec.key_sets.front();
+  require(
+      first.max_level == 0 && first.special_primes == 1 && spec.levels.front().size() == 1, kInvalid,
+      "an encapsulated secret needs a first key set of its own: level 0 alone, of one prime, with one special prime; "
+      "got levels up to {}, {} primes in level 0, {} special primes",
+      first.max_level, spec.levels.front().size(), first.special_primes);
+}
+
 }  // namespace
 
 void check_spec(const ParameterSpec& spec) {
@@ -84,6 +97,7 @@ void check_spec(const ParameterSpec& spec) {
   check_levels(spec);
   check_key_sets(spec);
   check_secret(spec);
+  check_encapsulation(spec);
 }
 
 }  // namespace hearth::ckks

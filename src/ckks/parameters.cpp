@@ -83,7 +83,8 @@ void append(std::vector<std::uint32_t>& words, const std::vector<int>& values) {
 /// Every choice and every prime, as little-endian words, lengths before lists.
 std::uint64_t fingerprint(const ParameterSpec& spec, const ring::Ring& ring) {
   std::vector<std::uint32_t> words;
-  append(words, {spec.log_n, static_cast<int>(spec.secret), spec.hamming_weight, static_cast<int>(spec.security)});
+  append(words, {spec.log_n, static_cast<int>(spec.secret), spec.hamming_weight, static_cast<int>(spec.security),
+                 spec.encapsulated_weight});
   words.push_back(static_cast<std::uint32_t>(spec.levels.size()));
   for (const std::vector<int>& level : spec.levels) append(words, level);
   append(words, spec.special_bits);

@@ -35,6 +35,10 @@ struct ParameterSpec {
   std::vector<KeySetSpec> key_sets;      ///< ascending max_level; the last one must cover the top level
   SecretKind secret = SecretKind::kUniformTernary;
   int hamming_weight = 0;  ///< h of kSparseTernary
+  /// Weight of the sparse ternary secret under which ModRaise works (encapsulation; Bossuat, Troncoso-Pastoriza, Hubaux
+  /// 2022), 0 for none. Then key set 0 is its own: level 0 of one prime and one special prime, because a key *to* that
+  /// secret may exist at the lowest modulus only.
+  int encapsulated_weight = 0;
   Security security = Security::kBits128;
 };
 

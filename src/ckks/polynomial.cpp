@@ -8,16 +8,18 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ring/limbs.h"
 
 namespace hearth::ckks {
 namespace {
 
-using Coefficients = std::vector<double>;
+using Complex = std::complex<double>;
+using Coefficients = std::vector<Complex>;
 
 int degree_of(const Coefficients& p) { return static_cast<int>(p.size()) - 1; }
 
 void trim(Coefficients& p) {
-  while (p.size() > 1 && p.back() == 0) p.pop_back();
+  while (p.size() > 1 && p.back() == Complex(0)) p.pop_back();
 }
 
 /// p = quotient * B_split + remainder for B the monomials or Chebyshev polynomials; split <= degree < 2 * split.
@@ -114,7 +116,7 @@ class Evaluation {
     const Ciphertext factor = rescaled(quotient, level, scale / power.scale);
     Ciphertext product = evaluator_.multiply(factor, power);
     product.scale = scale;
-    if (degree_of(remainder) > 0 || remainder[0] != 0)
+    if (degree_of(remainder) > 0 || remainder[0] != Complex(0))
       evaluator_.add_inplace(product, unscaled(remainder, level, scale));
     return product;
   }
@@ -127,31 +129,48 @@ class Evaluation {
     return degree < leaf_size_ && powers_.get(1).level - polynomial_depth(degree - 1) >= level;
   }
 
-  Ciphertext constant_quotient(double c, int split, const Coefficients& remainder, int level, double scale) {
+  Ciphertext constant_quotient(Complex c, int split, const Coefficients& remainder, int level, double scale) {
+    Coefficients p = remainder;
+    p.resize(static_cast<std::size_t>(split) + 1);
+    p.back() += c;
+    if (is_leaf(remainder, level)) return linear_combination(p, level, scale);
     Ciphertext sum = unscaled(remainder, level, scale);
-    add_multiple(sum, c, split);
+    p.assign(p.size(), 0);
+    p.back() = c;
+    evaluator_.add_inplace(sum, linear_combination(p, level, scale));
     return sum;
   }
 
+  /// sum_i p_i B_i(x), read from the powers where they are: one pass over each limb, constants as two residues a limb.
   Ciphertext linear_combination(const Coefficients& p, int level, double scale) {
-    Ciphertext sum{.parts = {}, .level = level, .scale = scale, .parameters_id = evaluator_.parameters().id()};
-    for (int i = 0; i < 2; ++i) {
-      sum.parts.push_back(
-          ring::Poly::zero(evaluator_.parameters().n(), evaluator_.parameters().q_basis(level), ring::Domain::kNtt));
-    }
+    const Parameters& parameters = evaluator_.parameters();
+    const ring::Basis basis = parameters.q_basis(level);
+    Ciphertext sum{.parts = {}, .level = level, .scale = scale, .parameters_id = parameters.id()};
+    for (int i = 0; i < 2; ++i) sum.parts.emplace_back(parameters.n(), basis, ring::Domain::kNtt);
+    std::vector<const Ciphertext*> terms;
+    std::vector<Plaintext> factors;
     for (int i = 1; i <= degree_of(p); ++i) {
-      if (p[static_cast<std::size_t>(i)] != 0) add_multiple(sum, p[static_cast<std::size_t>(i)], i);
+      const Complex c = p[static_cast<std::size_t>(i)];
+      if (c == Complex(0)) continue;
+      terms.push_back(&powers_.get(i));
+      factors.push_back(evaluator_.encoder().encode(std::span(&c, 1), scale / terms.back()->scale, basis, true));
     }
-    if (p[0] != 0) evaluator_.add_constant_inplace(sum, p[0]);
+    const int run = std::countr_zero(parameters.n()) - 1;
+    ring::for_each_limb(basis.size(), (2 * terms.size() + 2) * parameters.n(), [&](std::size_t j) {
+      std::vector<const std::uint32_t*> a(terms.size()), b(terms.size());
+      for (const std::size_t part : {0, 1}) {
+        for (std::size_t t = 0; t < terms.size(); ++t) {
+          a[t] = terms[t]->parts[part].limb(j);
+          b[t] = factors[t].poly.limb(j);
+        }
+        ring::kernels().dot(sum.parts[part].limb(j), a.data(), b.data(), a.size(), run, false, parameters.n(),
+                            parameters.ring().modulus(basis[j]));
+      }
+    });
+    if (p[0] != Complex(0)) {
+      evaluator_.add_plain_inplace(sum, evaluator_.encoder().encode(std::span(p.data(), 1), scale, basis, false));
+    }
     return sum;
-  }
-
-  /// sum += c * B_i(x)
-  void add_multiple(Ciphertext& sum, double c, int i) {
-    Ciphertext term = powers_.at_level(i, sum.level);
-    evaluator_.mul_constant_inplace(term, c, sum.scale / term.scale);
-    term.scale = sum.scale;
-    evaluator_.add_inplace(sum, term);
   }
 
   const Evaluator& evaluator_;
@@ -169,9 +188,16 @@ int polynomial_depth(int degree) {
 
 Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> coefficients,
                                PolynomialBasis basis, double output_scale) {
+  const Coefficients p(coefficients.begin(), coefficients.end());
+  return evaluate_polynomial(evaluator, x, p, basis, output_scale);
+}
+
+Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, std::span<const Complex> coefficients,
+                               PolynomialBasis basis, double output_scale) {
   require(!coefficients.empty(), ErrorKind::kInvalidArgument, "evaluate_polynomial: there are no coefficients");
-  for (const double c : coefficients) {
-    require(std::isfinite(c), ErrorKind::kInvalidArgument, "evaluate_polynomial: a coefficient is {}", c);
+  for (const Complex c : coefficients) {
+    require(std::isfinite(c.real()) && std::isfinite(c.imag()), ErrorKind::kInvalidArgument,
+            "evaluate_polynomial: a coefficient is {} + {} i", c.real(), c.imag());
   }
   require(std::isfinite(output_scale) && output_scale > 0, ErrorKind::kInvalidArgument,
           "evaluate_polynomial: the output scale must be positive and finite, got {}", output_scale);
@@ -189,7 +215,8 @@ Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, 
   Ciphertext out = x.clone();
   evaluator.mul_constant_inplace(out, 0, output_scale / x.scale);
   out.scale = output_scale;
-  evaluator.add_constant_inplace(out, p[0]);
+  evaluator.add_plain_inplace(
+      out, evaluator.encoder().encode(std::span(p.data(), 1), output_scale, out.parts[0].basis(), false));
   return out;
 }
 

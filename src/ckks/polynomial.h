@@ -1,5 +1,6 @@
 #pragma once
 
+#include <complex>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,6 +22,9 @@ enum class PolynomialBasis : std::uint8_t { kMonomial, kChebyshev };  ///< Cheby
 /// Throws Error(kInvalidArgument) when levels do not suffice, a coefficient is not finite, or there is none.
 Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> coefficients,
                                PolynomialBasis basis, double output_scale);
+Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x,
+                               std::span<const std::complex<double>> coefficients, PolynomialBasis basis,
+                               double output_scale);
 /// ceil(log2(degree + 1)), degree >= 0.
 int polynomial_depth(int degree);
 

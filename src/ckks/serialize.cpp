@@ -87,6 +87,7 @@ void write(ByteWriter& out, const ParameterSpec& spec) {
   out.u8(static_cast<std::uint8_t>(spec.secret));
   out.u8(static_cast<std::uint8_t>(spec.security));
   out.u32(static_cast<std::uint32_t>(spec.hamming_weight));
+  out.u32(static_cast<std::uint32_t>(spec.encapsulated_weight));
   out.u32(static_cast<std::uint32_t>(spec.levels.size()));
   for (const std::vector<int>& level : spec.levels) write_bit_sizes(out, level);
   write_bit_sizes(out, spec.special_bits);
@@ -104,6 +105,7 @@ ParameterSpec read_parameter_spec(ByteReader& in) {
   spec.secret = read_enum(in, SecretKind::kSparseTernary, "kind of secret");
   spec.security = read_enum(in, Security::kNone, "security");
   spec.hamming_weight = in.i32_in(0, 1 << 17, "Hamming weight");
+  spec.encapsulated_weight = in.i32_in(0, 1 << 17, "Hamming weight of the encapsulated secret");
   spec.levels.resize(in.read_count(kMaxPrimes, "levels", sizeof(std::uint32_t)));
   for (std::vector<int>& level : spec.levels) level = read_bit_sizes(in);
   spec.special_bits = read_bit_sizes(in);

@@ -40,7 +40,7 @@ void keygen(const Options& options) {
   client.make_keys(secret, evaluation, options.force, stage.reporter());
   const double seconds = stage.finish();
   const auto& keys = client.bundle().keys;
-  const std::size_t count = keys.galois.size() + keys.relinearisation_sets.size();
+  const std::size_t count = keys.galois.size() + keys.relinearisation_sets.size() + (keys.encapsulation ? 2 : 0);
   cli::emit(
       options.common,
       {{"secret_key", secret.string()},

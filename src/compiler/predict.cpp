@@ -135,8 +135,7 @@ double key_bytes(const Program& program, const ckks::Parameters& parameters) {
     const auto digits = parameters.digits(set, top).size();
     return static_cast<double>(digits) * poly_bytes(parameters, parameters.qp_basis(top, set).size());
   };
-  for (const auto& [set, g] : program.keys.galois) bytes += one(set);
-  for (const int set : program.keys.relinearisation_sets) bytes += one(set);
+  for (const ckks::KeyName& key : ckks::key_names(program.keys, parameters.key_set_count() - 1)) bytes += one(key.set);
   return bytes;
 }
 

@@ -15,7 +15,14 @@
 namespace hearth::ckks {
 namespace {
 
-enum StreamKind : std::uint64_t { kPublicKeyStream = 1, kRelinearisationStream = 2, kGaloisStream = 3 };
+enum StreamKind : std::uint64_t {
+  kPublicKeyStream = 1,
+  kRelinearisationStream = 2,
+  kGaloisStream = 3,
+  kToSparseStream = 4,
+  kFromSparseStream = 5,
+  kSparseSecretStream = 6
+};
 
 std::uint64_t stream_of(StreamKind kind, int set, std::uint32_t g) {
   return std::uint64_t{kind} << 56 | static_cast<std::uint64_t>(set) << 48 | std::uint64_t{g} << 16;
@@ -165,23 +172,55 @@ SwitchingKey KeyGenerator::galois_key(int set, std::uint32_t g) const {
   return switching_key(set, *s, *permuted, stream_of(kGaloisStream, set, g));
 }
 
+ring::Poly KeyGenerator::sparse_secret(int set) const {
+  const Parameters& parameters = secret_.parameters();
+  const int weight = parameters.spec().encapsulated_weight;
+  require(weight > 0, ErrorKind::kInvalidArgument,
+          "these parameters have no encapsulated secret, so there are no keys for bootstrapping");
+  ring::RandomStream random(seed_, stream_of(kSparseSecretStream, 0, 0));
+  const SecretSmall small(ring::sample_ternary_fixed(parameters.n(), static_cast<std::size_t>(weight), random));
+  return small.to_ntt(parameters.ring(), parameters.qp_basis(top_level(parameters, set), set));
+}
+
+SwitchingKey KeyGenerator::to_sparse_key() const {
+  const Parameters& parameters = secret_.parameters();
+  const SecretPoly sparse(sparse_secret(0));
+  const SecretPoly s(secret_.on(parameters.qp_basis(0, 0)));
+  return switching_key(0, *s, *sparse, stream_of(kToSparseStream, 0, 0));
+}
+
+SwitchingKey KeyGenerator::from_sparse_key() const {
+  const Parameters& parameters = secret_.parameters();
+  const int set = parameters.key_set_count() - 1;
+  const SecretPoly sparse(sparse_secret(set));
+  const SecretPoly s(secret_.on(parameters.qp_basis(parameters.max_level(), set)));
+  return switching_key(set, *sparse, *s, stream_of(kFromSparseStream, set, 0));
+}
+
+SwitchingKey KeyGenerator::key(const KeyName& name) const {
+  switch (name.kind) {
+    case KeyKind::kGalois:
+      return galois_key(name.set, name.galois);
+    case KeyKind::kRelinearisation:
+      return relinearisation_key(name.set);
+    case KeyKind::kToSparse:
+      return to_sparse_key();
+    case KeyKind::kFromSparse:
+      return from_sparse_key();
+  }
+  fail(ErrorKind::kInternal, "unknown kind of key");
+}
+
 EvaluationKeys KeyGenerator::evaluation_keys(const KeyRequest& request, bool expand) const {
   EvaluationKeys keys;
   keys.parameters_id = secret_.parameters().id();
   std::mutex mutex;
-  const std::size_t relinearisations = request.relinearisation_sets.size();
-  parallel_for(0, relinearisations + request.galois.size(), [&](std::size_t i) {
-    const bool relinearise = i < relinearisations;
-    const auto [set, g] = relinearise ? std::pair(request.relinearisation_sets[i], std::uint32_t{0})
-                                      : request.galois[i - relinearisations];
-    SwitchingKey key = relinearise ? relinearisation_key(set) : galois_key(set, g);
-    if (!expand) key.a.clear();
+  const std::vector<KeyName> names = key_names(request, secret_.parameters().key_set_count() - 1);
+  parallel_for(0, names.size(), [&](std::size_t i) {
+    SwitchingKey made = key(names[i]);
+    if (!expand) made.a.clear();
     const std::lock_guard lock(mutex);
-    if (relinearise) {
-      keys.relinearisation.insert_or_assign(set, std::move(key));
-    } else {
-      keys.galois.insert_or_assign(std::pair(set, g), std::move(key));
-    }
+    keys.insert(names[i], std::move(made));
   });
   return keys;
 }

@@ -40,10 +40,12 @@ void add_prediction(Description& out, const compiler::Prediction& prediction) {
 }
 
 void add_keys(Description& out, const ckks::KeyRequest& keys) {
-  out.rows.emplace_back("evaluation keys", fmt::format("{} rotation, {} relinearisation", keys.galois.size(),
-                                                       keys.relinearisation_sets.size()));
+  out.rows.emplace_back("evaluation keys", fmt::format("{} rotation, {} relinearisation{}", keys.galois.size(),
+                                                       keys.relinearisation_sets.size(),
+                                                       keys.encapsulation ? ", 2 of the encapsulated secret" : ""));
   out.json["rotation_keys"] = keys.galois.size();
   out.json["relinearisation_keys"] = keys.relinearisation_sets.size();
+  out.json["encapsulation_keys"] = keys.encapsulation ? 2 : 0;
 }
 
 void add_normalisation(Description& out, const compiler::Normalisation& value) {
@@ -82,12 +84,10 @@ void describe_evaluation_keys(Description& out, const fs::path& path) {
   add_binding(out, file.binding());
   add_parameters(out, file.parameters());
   ckks::KeyRequest request;
-  for (const service::KeyName& key : file.keys()) {
-    if (key.relinearisation) {
-      request.relinearisation_sets.push_back(key.set);
-    } else {
-      request.galois.emplace_back(key.set, key.galois);
-    }
+  for (const ckks::KeyName& key : file.keys()) {
+    if (key.kind == ckks::KeyKind::kRelinearisation) request.relinearisation_sets.push_back(key.set);
+    if (key.kind == ckks::KeyKind::kGalois) request.galois.emplace_back(key.set, key.galois);
+    if (key.kind == ckks::KeyKind::kToSparse) request.encapsulation = true;
   }
   add_keys(out, request);
 }

@@ -153,7 +153,7 @@ void check(const Program& program, const ckks::Parameters& parameters) {
   require(program.output >= 0 && static_cast<std::size_t>(program.output) < count, ErrorKind::kCorrupt,
           "program \"{}\": its output, value {}, does not exist", program.model, program.output);
   const ckks::KeyRequest needed = required_keys(program, parameters);
-  require(needed.galois == program.keys.galois && needed.relinearisation_sets == program.keys.relinearisation_sets,
+  require(needed == program.keys,
           ErrorKind::kCorrupt, "program \"{}\": the keys it lists are not the keys it uses", program.model);
 }
 

@@ -91,7 +91,7 @@ ckks::KeyRequest required_keys(const Program& program, const ckks::Parameters& p
       for (int level = ins.level; level <= ins.work_level; ++level) relin.insert(parameters.key_set_for(level));
     }
   }
-  return {{relin.begin(), relin.end()}, {galois.begin(), galois.end()}};
+  return {.relinearisation_sets = {relin.begin(), relin.end()}, .galois = {galois.begin(), galois.end()}};
 }
 
 }  // namespace hearth::compiler

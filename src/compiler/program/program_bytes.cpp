@@ -360,6 +360,7 @@ void write_keys(ByteWriter& out, const ckks::KeyRequest& value) {
     out.i32(set);
     out.u32(element);
   }
+  out.boolean(value.encapsulation);
 }
 
 ckks::KeyRequest read_keys(ByteReader& in, const ckks::Parameters& parameters) {
@@ -376,6 +377,7 @@ ckks::KeyRequest read_keys(ByteReader& in, const ckks::Parameters& parameters) {
     require(element % 2 == 1, ErrorKind::kCorrupt, "{} has the even Galois element {}", in.what(), element);
     out.galois.emplace_back(set, element);
   }
+  out.encapsulation = in.boolean();
   auto sorted_sets = out.relinearisation_sets;
   std::sort(sorted_sets.begin(), sorted_sets.end());
   auto sorted = out.galois;

@@ -84,15 +84,11 @@ void Client::make_keys(const std::filesystem::path& secret_file, const std::file
   const ckks::KeyGenerator generator(secret.key, seed);
   secure_wipe(seed.data(), seed.size());
   EvaluationKeyWriter out(evaluation_file, secret.binding, parameters_->spec(), bundle_.keys);
-  const std::vector<KeyName> names = key_names(bundle_.keys);
+  const std::vector<ckks::KeyName> names = ckks::key_names(bundle_.keys, parameters_->key_set_count() - 1);
   const auto batch = static_cast<std::size_t>(std::max(threads(), 1));
   for (std::size_t first = 0; first < names.size(); first += batch) {
     std::vector<ckks::SwitchingKey> keys(std::min(batch, names.size() - first));
-    parallel_for(0, keys.size(), [&](std::size_t i) {
-      const KeyName& key = names[first + i];
-      keys[i] =
-          key.relinearisation ? generator.relinearisation_key(key.set) : generator.galois_key(key.set, key.galois);
-    });
+    parallel_for(0, keys.size(), [&](std::size_t i) { keys[i] = generator.key(names[first + i]); });
     for (const ckks::SwitchingKey& key : keys) out.add(key);
     if (progress) progress(static_cast<double>(first + keys.size()), static_cast<double>(names.size()));
   }

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <mutex>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -14,50 +13,49 @@ namespace {
 constexpr SectionTag kKeySection = section_tag("EKEY");
 constexpr std::size_t kMaxKeys = std::size_t{1} << 19;
 
-using KeyTuple = std::tuple<bool, int, std::uint32_t>;
-
-KeyTuple as_tuple(const KeyName& name) { return {name.relinearisation, name.set, name.galois}; }
+using ckks::KeyKind;
+using ckks::KeyName;
 
 std::string describe(const KeyName& name) {
-  return name.relinearisation ? fmt::format("relinearisation key of set {}", name.set)
-                              : fmt::format("Galois key {} of set {}", name.galois, name.set);
+  switch (name.kind) {
+    case KeyKind::kRelinearisation:
+      return fmt::format("relinearisation key of set {}", name.set);
+    case KeyKind::kGalois:
+      return fmt::format("Galois key {} of set {}", name.galois, name.set);
+    case KeyKind::kToSparse:
+      return "key to the encapsulated secret";
+    case KeyKind::kFromSparse:
+      return "key from the encapsulated secret";
+  }
+  return "key";
 }
 
+int top_set(const ckks::ParameterSpec& spec) { return static_cast<int>(spec.key_sets.size()) - 1; }
+
 void write_name(ByteWriter& out, const KeyName& name) {
-  out.boolean(name.relinearisation);
+  out.u8(static_cast<std::uint8_t>(name.kind));
   out.i32(name.set);
   out.u32(name.galois);
 }
 
 KeyName read_name(ByteReader& in, const ckks::ParameterSpec& spec) {
   KeyName name;
-  name.relinearisation = in.boolean();
-  name.set = in.i32_in(0, static_cast<int>(spec.key_sets.size()) - 1, "key set");
+  const std::uint8_t kind = in.u8();
+  require(kind <= static_cast<std::uint8_t>(KeyKind::kFromSparse), ErrorKind::kCorrupt,
+          "{} holds a key of kind {}, expected 0 to 3", in.what(), kind);
+  name.kind = static_cast<KeyKind>(kind);
+  name.set = in.i32_in(0, top_set(spec), "key set");
   const std::uint32_t last = (std::uint32_t{2} << spec.log_n) - 1;
-  name.galois = name.relinearisation ? in.u32_in(0, 0, "Galois element") : in.u32_in(3, last, "Galois element");
+  name.galois =
+      name.kind == KeyKind::kGalois ? in.u32_in(3, last, "Galois element") : in.u32_in(0, 0, "Galois element");
   return name;
-}
-
-void insert(ckks::EvaluationKeys& keys, const KeyName& name, ckks::SwitchingKey key) {
-  if (name.relinearisation) {
-    keys.relinearisation[name.set] = std::move(key);
-  } else {
-    keys.galois[{name.set, name.galois}] = std::move(key);
-  }
 }
 
 }  // namespace
 
-std::vector<KeyName> key_names(const ckks::KeyRequest& request) {
-  std::vector<KeyName> names;
-  for (const int set : request.relinearisation_sets) names.push_back({.relinearisation = true, .set = set});
-  for (const auto& [set, element] : request.galois) names.push_back({.set = set, .galois = element});
-  return names;
-}
-
 EvaluationKeyWriter::EvaluationKeyWriter(const std::filesystem::path& path, const Binding& binding,
                                          const ckks::ParameterSpec& spec, const ckks::KeyRequest& request)
-    : out_(path, FileKind::kEvaluationKeys), names_(key_names(request)) {
+    : out_(path, FileKind::kEvaluationKeys), names_(ckks::key_names(request, top_set(spec))) {
   require(names_.size() <= kMaxKeys, ErrorKind::kResource, "{} evaluation keys do not fit a file, at most {} do",
           names_.size(), kMaxKeys);
   out_.add_section(kHeadSection, [&](ByteWriter& bytes) {
@@ -101,14 +99,14 @@ void EvaluationKeyFile::open() {
 }
 
 std::vector<std::size_t> EvaluationKeyFile::find(const ckks::KeyRequest& needed) const {
-  std::map<KeyTuple, std::size_t> places;
+  std::map<KeyName, std::size_t> places;
   for (std::size_t i = 0; i < names_.size(); ++i) {
-    const bool fresh = places.emplace(as_tuple(names_[i]), i).second;
+    const bool fresh = places.emplace(names_[i], i).second;
     require(fresh, ErrorKind::kCorrupt, "{} holds the {} twice", name(), describe(names_[i]));
   }
   std::vector<std::size_t> found;
-  for (const KeyName& key : key_names(needed)) {
-    const auto place = places.find(as_tuple(key));
+  for (const KeyName& key : ckks::key_names(needed, top_set(spec_))) {
+    const auto place = places.find(key);
     require(place != places.end(), ErrorKind::kMismatch,
             "{} lacks the {}, which the model needs: make keys from the client bundle of the same compilation", name(),
             describe(key));
@@ -140,7 +138,7 @@ ckks::EvaluationKeys EvaluationKeyFile::load(const ckks::Parameters& parameters,
   parallel_for(0, wanted.size(), [&](std::size_t i) {
     ckks::SwitchingKey key = read(parameters, wanted[i]);
     const std::lock_guard lock(mutex);
-    insert(keys, names_[wanted[i]], std::move(key));
+    keys.insert(names_[wanted[i]], std::move(key));
     if (progress) progress(++done, static_cast<double>(wanted.size()));
   });
   return keys;

@@ -13,15 +13,6 @@ namespace hearth::service {
 /// Progress of a long operation: (done, total) in any unit. May be empty. Calls come from one thread at a time.
 using ProgressFunction = std::function<void(double, double)>;
 
-/// One key of a KeyRequest.
-struct KeyName {
-  bool relinearisation = false;
-  int set = 0;
-  std::uint32_t galois = 0;  ///< Galois element; 0 for a relinearisation key
-};
-/// The order of keys in a file: relinearisation keys, then Galois keys, each as the request lists them.
-std::vector<KeyName> key_names(const ckks::KeyRequest& request);
-
 /// Writes an evaluation key file (docs/format_files.md), one key at a time. Nothing appears at the path before
 /// finish().
 class EvaluationKeyWriter {
@@ -37,7 +28,7 @@ class EvaluationKeyWriter {
 
  private:
   ContainerWriter out_;
-  std::vector<KeyName> names_;
+  std::vector<ckks::KeyName> names_;
   std::size_t next_ = 0;
   bool prepared_ = false;
 };
@@ -52,7 +43,7 @@ class EvaluationKeyFile {
 
   const Binding& binding() const { return binding_; }
   const ckks::ParameterSpec& parameters() const { return spec_; }
-  const std::vector<KeyName>& keys() const { return names_; }
+  const std::vector<ckks::KeyName>& keys() const { return names_; }
   const std::string& name() const { return file_.name(); }
 
   /// Reads and expands the keys in `needed`, several at once; others are left in the file. Memory: the expanded keys
@@ -69,7 +60,7 @@ class EvaluationKeyFile {
   ContainerReader file_;
   Binding binding_;
   ckks::ParameterSpec spec_;
-  std::vector<KeyName> names_;
+  std::vector<ckks::KeyName> names_;
 };
 
 }  // namespace hearth::service
