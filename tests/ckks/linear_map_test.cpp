@@ -26,7 +26,8 @@ using testing::Slots;
 constexpr double kScale = 0x1p25, kPlainScale = 0x1p25;
 
 /// Applies `map` both ways and compares with plain arithmetic. Keys for the plan are made in a party of `spec`.
-void check_map(const ParameterSpec& spec, const LinearMap& map, int level, const BsgsPlan& plan) {
+template <typename T>
+void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int level, const BsgsPlan& plan) {
   const Party party(spec, rotations(plan));
   const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, level, kPlainScale);
   std::vector<Slots> in;
@@ -48,7 +49,8 @@ void check_map(const ParameterSpec& spec, const LinearMap& map, int level, const
   }
 }
 
-void check_map(const ParameterSpec& spec, const LinearMap& map, int level) {
+template <typename T>
+void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int level) {
   check_map(spec, map, level, plan_bsgs(map, 1 << (spec.log_n - 1)));
 }
 
@@ -129,6 +131,37 @@ TEST(LinearMapTest, DiagonalsOfDifferentPeriodsInOneMap) {
     period = std::min<std::size_t>(2 * period, 1024);
   }
   check_map(testing::chain_spec(11, 3), map, 2);
+}
+
+TEST(LinearMapTest, ComplexDiagonalsOfEveryPeriod) {
+  using Complex = std::complex<double>;
+  for (std::size_t period = 1; period <= 1024; period *= 2) {
+    check_map(testing::chain_spec(11, 2), random_map<Complex>(1, 1, {0, 1, 3, 4, 1020}, period, 20), 1);
+  }
+  check_map(testing::mixed_spec(11), random_map<Complex>(2, 3, {0, 1, 2, 30, 31, 32, 33, 64, 1023}, 64, 21), 4);
+  // Only products with i: nothing of a complex diagonal may be lost to its real part.
+  ComplexLinearMap turns;
+  turns.blocks[{0, 0}] = {{0, {Complex(0, 1)}}, {5, {Complex(0, -1), Complex(0, 0.5)}}};
+  check_map(testing::chain_spec(11, 2), turns, 1);
+}
+
+TEST(LinearMapTest, ComplexDiagonalsWithoutImaginaryPartGiveTheBitsOfRealOnes) {
+  const LinearMap real = random_map(2, 2, {0, 1, 2, 31, 33}, 16, 22);
+  ComplexLinearMap complex;
+  complex.inputs = complex.outputs = 2;
+  for (const auto& [block, diagonals] : real.blocks) {
+    for (const auto& [r, d] : diagonals) complex.blocks[block][r].assign(d.begin(), d.end());
+  }
+  const BsgsPlan plan = plan_bsgs(complex, 1024);
+  EXPECT_EQ(rotations(plan), rotations(plan_bsgs(real, 1024)));
+  const Party party(testing::chain_spec(11, 2), rotations(plan));
+  const PreparedLinearMap a(party.encoder(), *party.parameters, real, plan, 1, kPlainScale);
+  const PreparedLinearMap b(party.encoder(), *party.parameters, complex, plan, 1, kPlainScale);
+  EXPECT_EQ(a.bytes(), b.bytes());
+  std::vector<Ciphertext> in;
+  for (unsigned i = 0; i < 2; ++i) in.push_back(party.encrypt(testing::random_slots(1024, i), 1, kScale));
+  const std::vector<Ciphertext> out_a = a.apply(party.evaluator, in), out_b = b.apply(party.evaluator, in);
+  for (std::size_t o = 0; o < 2; ++o) EXPECT_TRUE(testing::equal_bits(out_a[o], out_b[o]));
 }
 
 TEST(LinearMapTest, SeveralInputsAndOutputs) {

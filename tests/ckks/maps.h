@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 #include <set>
+#include <type_traits>
 #include <vector>
 
 #include "ckks/linear_map.h"
@@ -11,30 +12,37 @@
 
 namespace hearth::ckks::testing {
 
-inline std::vector<double> random_diagonal(std::size_t period, unsigned seed) {
+/// Values of magnitude up to 1.
+template <typename T = double>
+std::vector<T> random_diagonal(std::size_t period, unsigned seed) {
   std::mt19937_64 generator(seed);
   std::uniform_real_distribution<double> uniform(-1, 1);
-  std::vector<double> out(period);
-  for (double& value : out) value = uniform(generator);
+  std::vector<T> out(period);
+  for (T& value : out) {
+    value = uniform(generator);
+    if constexpr (!std::is_same_v<T, double>) value = T(value.real(), uniform(generator)) * std::sqrt(0.5);
+  }
   return out;
 }
 
 /// A full map: every block has every rotation.
-inline LinearMap random_map(int inputs, int outputs, const std::vector<int>& rotations, std::size_t period,
-                            unsigned seed) {
-  LinearMap map;
+template <typename T = double>
+BasicLinearMap<T> random_map(int inputs, int outputs, const std::vector<int>& rotations, std::size_t period,
+                             unsigned seed) {
+  BasicLinearMap<T> map;
   map.inputs = inputs;
   map.outputs = outputs;
   for (int o = 0; o < outputs; ++o) {
     for (int i = 0; i < inputs; ++i) {
-      for (const int r : rotations) map.blocks[{o, i}][r] = random_diagonal(period, seed++);
+      for (const int r : rotations) map.blocks[{o, i}][r] = random_diagonal<T>(period, seed++);
     }
   }
   return map;
 }
 
 /// The map by its definition.
-inline std::vector<Slots> apply_clear(const LinearMap& map, const std::vector<Slots>& in) {
+template <typename T>
+std::vector<Slots> apply_clear(const BasicLinearMap<T>& map, const std::vector<Slots>& in) {
   const std::size_t slots = in[0].size();
   std::vector<Slots> out(static_cast<std::size_t>(map.outputs), Slots(slots));
   for (const auto& [block, diagonals] : map.blocks) {
@@ -52,8 +60,9 @@ inline std::vector<Slots> apply_clear(const LinearMap& map, const std::vector<Sl
 /// Bound on the error of any slot of any output, for inputs and diagonals with |values| <= sqrt(2) and 1: every term
 /// carries the noise of its input and of one key switch before the product (baby) and the rounding of its diagonal;
 /// every giant step adds a key switch after it. Holds for both ways of evaluation.
-inline double map_error_bound(const Noise& noise, const LinearMap& map, const BsgsPlan& plan, int level, double scale,
-                              double plain_scale) {
+template <typename T>
+double map_error_bound(const Noise& noise, const BasicLinearMap<T>& map, const BsgsPlan& plan, int level, double scale,
+                       double plain_scale) {
   std::vector<double> terms(static_cast<std::size_t>(map.outputs));
   for (const auto& [block, diagonals] : map.blocks) {
     terms[static_cast<std::size_t>(block.first)] += static_cast<double>(diagonals.size());
