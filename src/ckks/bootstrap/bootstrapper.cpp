@@ -1,0 +1,269 @@
+#include "ckks/bootstrap/bootstrapper.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <set>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "ckks/bootstrap/dft.h"
+#include "ckks/key_switching.h"
+#include "ckks/polynomial.h"
+#include "ring/limbs.h"
+
+namespace hearth::ckks {
+namespace {
+
+using Complex = std::complex<double>;
+
+/// Chebyshev coefficients of exp(i bound x) on [-1, 1]: c_k = (2 - [k = 0]) i^k J_k(bound).
+std::vector<Complex> exponential_series(double bound, int degree) {
+  std::vector<Complex> out;
+  Complex unit = 1;
+  for (int k = 0; k <= degree; ++k, unit *= Complex(0, 1)) {
+    out.push_back((k == 0 ? 1.0 : 2.0) * unit * std::cyl_bessel_j(static_cast<double>(k), bound));
+  }
+  return out;
+}
+
+double exponential_bound(int wrap_bound, int doublings) {
+  return 2 * std::numbers::pi * wrap_bound / std::exp2(doublings);
+}
+
+/// Level of factor i of CoeffsToSlots, and of SlotsToCoeffs.
+int cts_level(const Parameters& p, std::size_t i) { return p.max_level() - static_cast<int>(i); }
+int stc_level(const BootstrapSpec& spec, std::size_t i) { return static_cast<int>(spec.stc_radices.size() - i); }
+
+std::vector<ComplexLinearMap> stc_maps(const Parameters& p, const BootstrapSpec& spec) {
+  return slots_to_coefficients_maps(p.log_n() - 1, spec.stc_radices);
+}
+
+/// Divides by 2 for taking real and imaginary parts.
+std::vector<ComplexLinearMap> cts_maps(const Parameters& p, const BootstrapSpec& spec) {
+  return coefficients_to_slots_maps(p.log_n() - 1, spec.cts_radices, 0.5);
+}
+
+BsgsPlan plan_of(const Parameters& p, const ComplexLinearMap& map) {
+  return plan_bsgs(map, static_cast<int>(p.slots()));
+}
+
+int exponential_level_of(const Parameters& p, const BootstrapSpec& spec) {
+  return p.max_level() - static_cast<int>(spec.cts_radices.size()) - polynomial_depth(spec.exp_degree) - spec.doublings;
+}
+
+void check_spec(const Parameters& p, const BootstrapSpec& spec) {
+  require(p.spec().encapsulated_weight > 0, ErrorKind::kInvalidArgument,
+          "bootstrapping needs parameters with an encapsulated secret");
+  require(spec.wrap_bound >= 1 && spec.wrap_bound <= 1024 && spec.doublings >= 0 && spec.doublings <= 16 &&
+              spec.exp_degree >= 1 && spec.exp_degree <= 255,
+          ErrorKind::kInvalidArgument, "bootstrapping with K = {}, r = {}, degree {} makes no sense", spec.wrap_bound,
+          spec.doublings, spec.exp_degree);
+  const int needed = static_cast<int>(spec.stc_radices.size()) + p.max_level() - exponential_level_of(p, spec);
+  require(!spec.stc_radices.empty() && !spec.cts_radices.empty() && p.max_level() > needed, ErrorKind::kInvalidArgument,
+          "this bootstrap takes {} levels besides its series and linear layers, the parameters have {}", needed,
+          p.max_level());
+}
+
+}  // namespace
+
+double exponential_error(int wrap_bound, int doublings, int degree) {
+  const double bound = exponential_bound(wrap_bound, doublings);
+  double sum = 0;
+  for (int k = degree + 1; k <= degree + 40; ++k) sum += 2 * std::abs(std::cyl_bessel_j(static_cast<double>(k), bound));
+  return sum;
+}
+
+int exponential_degree(int wrap_bound, int doublings, double target) {
+  int degree = 1;
+  while (degree < 255 && exponential_error(wrap_bound, doublings, degree) * std::exp2(doublings) > target) ++degree;
+  return degree;
+}
+
+Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec)
+    : parameters_(std::move(parameters)), spec_(std::move(spec)) {
+  const Parameters& p = *parameters_;
+  check_spec(p, spec_);
+  exponential_ = exponential_series(exponential_bound(spec_.wrap_bound, spec_.doublings), spec_.exp_degree);
+  const Encoder encoder(parameters_);
+  const std::vector<ComplexLinearMap> down = stc_maps(p, spec_), up = cts_maps(p, spec_);
+  for (std::size_t i = 0; i < down.size(); ++i) {
+    const int level = stc_level(spec_, i);
+    stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level));
+  }
+  // A raised ciphertext has the scale q0 K; t / K is wanted at the scale q0. The last factor, whose diagonals are the
+  // shortest and so round least, takes out K.
+  for (std::size_t i = 0; i < up.size(); ++i) {
+    const int level = cts_level(p, i);
+    const double divisor = i + 1 == up.size() ? spec_.wrap_bound : 1;
+    cts_.emplace_back(encoder, p, up[i], plan_of(p, up[i]), level, p.level_modulus(level) / divisor);
+  }
+}
+
+int Bootstrapper::exponential_level() const { return exponential_level_of(*parameters_, spec_); }
+
+std::size_t Bootstrapper::bytes() const {
+  std::size_t sum = 0;
+  for (const auto* maps : {&stc_, &cts_}) {
+    for (const PreparedLinearMap& map : *maps) sum += map.bytes();
+  }
+  return sum;
+}
+
+Ciphertext Bootstrapper::apply(const Evaluator& evaluator, const std::vector<PreparedLinearMap>& maps,
+                               Ciphertext c) const {
+  for (const PreparedLinearMap& map : maps) {
+    c = std::move(map.apply(evaluator, std::span(&c, 1))[0]);
+    evaluator.rescale_inplace(c);
+  }
+  return c;
+}
+
+Ciphertext Bootstrapper::pack(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
+  require(in.size() == 1 || in.size() == 2, ErrorKind::kInvalidArgument,
+          "a bootstrap takes one or two ciphertexts, got {}", in.size());
+  for (const Ciphertext& c : in) {
+    require(c.level == input_level() && c.parts.size() == 2, ErrorKind::kInvalidArgument,
+            "a bootstrap takes ciphertexts of 2 parts at level {}, got {} parts at level {}", input_level(),
+            c.parts.size(), c.level);
+  }
+  if (in.size() == 1) return in[0].clone();
+  Ciphertext out = in[1].clone();
+  evaluator.mul_by_i_inplace(out);
+  evaluator.add_inplace(out, in[0]);
+  return out;
+}
+
+Ciphertext Bootstrapper::slots_to_coefficients(const Evaluator& evaluator, Ciphertext c) const {
+  return apply(evaluator, stc_, std::move(c));
+}
+
+Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) const {
+  const Parameters& p = *parameters_;
+  require(c.level == 0 && c.parts.size() == 2, ErrorKind::kInvalidArgument,
+          "ModRaise takes a ciphertext of 2 parts at level 0, got {} parts at level {}", c.parts.size(), c.level);
+  const auto [to_sparse, from_sparse] = evaluator.keys().encapsulation();
+  const ring::Basis all = p.q_basis(p.max_level());
+
+  // Under the sparse secret, modulo q0.
+  Ciphertext low = c.clone();
+  const SwitchLayout bottom(p, 0, 0);
+  DigitRows low_digits(bottom, c.parts[1]);
+  switch_key(bottom, low_digits, to_sparse, [&](std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1) {
+    ring::kernels().add(low.parts[0].limb(j), c.parts[0].limb(j), ks0, p.n(), bottom.modulus(j));
+    std::copy_n(ks1, p.n(), low.parts[1].limb(j));
+  });
+
+  // The same integers modulo every prime; what they exceed q0 by shows as multiples of q0.
+  const ring::BaseConverter lift(p.ring(), {0}, ring::Basis(all.begin() + 1, all.end()));
+  std::vector<ring::Poly> raised;
+  for (ring::Poly& part : low.parts) {
+    ring::to_coefficient(p.ring(), part);
+    ring::Poly out(p.n(), all, ring::Domain::kCoefficient);
+    std::copy_n(part.limb(0), p.n(), out.limb(0));
+    std::vector<std::uint32_t*> rows;
+    for (std::size_t j = 1; j < all.size(); ++j) rows.push_back(out.limb(j));
+    const std::uint32_t* source = part.limb(0);
+    lift.convert(rows.data(), &source, p.n());
+    ring::to_ntt(p.ring(), out);
+    raised.push_back(std::move(out));
+  }
+
+  // Back under the main secret.
+  const SwitchLayout top(p, p.max_level(), from_sparse.set);
+  DigitRows digits(top, raised[1]);
+  Ciphertext out{.parts = {}, .level = p.max_level(), .scale = c.scale, .parameters_id = p.id()};
+  out.parts.push_back(std::move(raised[0]));
+  out.parts.emplace_back(p.n(), all, ring::Domain::kNtt);
+  switch_key(top, digits, from_sparse, [&](std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1) {
+    ring::kernels().add(out.parts[0].limb(j), out.parts[0].limb(j), ks0, p.n(), top.modulus(j));
+    std::copy_n(ks1, p.n(), out.parts[1].limb(j));
+  });
+  return out;
+}
+
+std::vector<Ciphertext> Bootstrapper::coefficients_to_slots(const Evaluator& evaluator, Ciphertext c,
+                                                            std::size_t count) const {
+  c.scale = parameters_->level_modulus(0) * spec_.wrap_bound;
+  const Ciphertext half = apply(evaluator, cts_, std::move(c));
+  const Ciphertext conjugate = evaluator.conjugate(half);
+  std::vector<Ciphertext> out;
+  out.push_back(half.clone());
+  evaluator.add_inplace(out[0], conjugate);
+  if (count == 2) {
+    out.push_back(conjugate.clone());
+    evaluator.sub_inplace(out[1], half);
+    evaluator.mul_by_i_inplace(out[1]);
+  }
+  return out;
+}
+
+Ciphertext Bootstrapper::exponential(const Evaluator& evaluator, const Ciphertext& t) const {
+  // Scales chosen backward so that the last squaring comes out at the size of the prime below it.
+  const int level = exponential_level();
+  double scale = parameters_->level_modulus(level);
+  for (int i = 1; i <= spec_.doublings; ++i) scale = std::sqrt(scale * parameters_->level_modulus(level + i));
+  Ciphertext z = evaluate_polynomial(evaluator, t, exponential_, PolynomialBasis::kChebyshev, scale);
+  for (int i = 0; i < spec_.doublings; ++i) {
+    z = evaluator.square(z);
+    evaluator.relinearize_inplace(z);
+    evaluator.rescale_inplace(z);
+  }
+  return z;
+}
+
+Ciphertext Bootstrapper::series(const Evaluator& evaluator, const Ciphertext& z, std::span<const Complex> coefficients,
+                                double output_scale) const {
+  std::vector<Complex> half(coefficients.begin(), coefficients.end());
+  for (Complex& c : half) c /= 2;
+  Ciphertext out = evaluate_polynomial(evaluator, z, half, PolynomialBasis::kMonomial, output_scale);
+  evaluator.add_inplace(out, evaluator.conjugate(out));
+  return out;
+}
+
+std::vector<Ciphertext> Bootstrapper::exponentials(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
+  const Ciphertext raised = raise(evaluator, slots_to_coefficients(evaluator, pack(evaluator, in)));
+  std::vector<Ciphertext> out = coefficients_to_slots(evaluator, raised.clone(), in.size());
+  parallel_for(0, out.size(), [&](std::size_t i) { out[i] = exponential(evaluator, out[i]); });
+  return out;
+}
+
+std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
+                                               std::span<const Complex> coefficients, double output_scale) const {
+  require(!coefficients.empty(), ErrorKind::kInvalidArgument, "a bootstrap needs a series of at least one coefficient");
+  const int depth = polynomial_depth(static_cast<int>(coefficients.size()) - 1);
+  require(depth <= exponential_level(), ErrorKind::kInvalidArgument,
+          "a series of {} coefficients takes {} levels, the exponential comes out at level {}", coefficients.size(),
+          depth, exponential_level());
+  const Ciphertext raised = raise(evaluator, slots_to_coefficients(evaluator, pack(evaluator, in)));
+  std::vector<Ciphertext> out = coefficients_to_slots(evaluator, raised.clone(), in.size());
+  parallel_for(0, out.size(), [&](std::size_t i) {
+    out[i] = series(evaluator, exponential(evaluator, out[i]), coefficients, output_scale);
+  });
+  return out;
+}
+
+KeyRequest bootstrap_keys(const Parameters& p, const BootstrapSpec& spec, std::size_t coefficients) {
+  check_spec(p, spec);
+  std::set<int> relin;
+  std::set<std::pair<int, std::uint32_t>> galois;
+  const auto add_maps = [&](const std::vector<ComplexLinearMap>& maps, auto level_of) {
+    for (std::size_t i = 0; i < maps.size(); ++i) {
+      const int set = p.key_set_for(level_of(i));
+      for (const int step : rotations(plan_of(p, maps[i]))) galois.emplace(set, galois_element(step, p.log_n()));
+    }
+  };
+  add_maps(stc_maps(p, spec), [&](std::size_t i) { return stc_level(spec, i); });
+  add_maps(cts_maps(p, spec), [&](std::size_t i) { return cts_level(p, i); });
+  const int slots_level = p.max_level() - static_cast<int>(spec.cts_radices.size());
+  const int output_level = exponential_level_of(p, spec) - polynomial_depth(static_cast<int>(coefficients) - 1);
+  for (const int level : {slots_level, output_level}) {
+    galois.emplace(p.key_set_for(level), galois_conjugation(p.log_n()));
+  }
+  for (int level = output_level + 1; level <= slots_level; ++level) relin.insert(p.key_set_for(level));
+  return {.relinearisation_sets = {relin.begin(), relin.end()},
+          .galois = {galois.begin(), galois.end()},
+          .encapsulation = true};
+}
+
+}  // namespace hearth::ckks
