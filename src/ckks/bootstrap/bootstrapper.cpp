@@ -91,11 +91,13 @@ Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec)
     const int level = stc_level(spec_, i);
     stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level));
   }
-  // A raised ciphertext has the scale q0 K; t / K is wanted at the scale q0. The last factor, whose diagonals are the
-  // shortest and so round least, takes out K.
+  // A raised ciphertext has the scale q0 K; t / K is wanted at the size of the prime that its square is divided by. The
+  // last factor, whose diagonals are the shortest and so round least, makes the difference.
+  const double excess =
+      spec_.wrap_bound * p.level_modulus(0) / p.level_modulus(p.max_level() - static_cast<int>(up.size()));
   for (std::size_t i = 0; i < up.size(); ++i) {
     const int level = cts_level(p, i);
-    const double divisor = i + 1 == up.size() ? spec_.wrap_bound : 1;
+    const double divisor = i + 1 == up.size() ? excess : 1;
     cts_.emplace_back(encoder, p, up[i], plan_of(p, up[i]), level, p.level_modulus(level) / divisor);
   }
 }
