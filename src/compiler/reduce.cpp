@@ -113,9 +113,19 @@ class Reducer {
     if (std::ranges::all_of(by_channel, same)) return offset_polynomial(node, by_channel);
     return channel_polynomial(node, by_channel);
   }
+  int convert(const nn::Node& node, const nn::Activation&) { uncompiled(node); }
+  int convert(const nn::Node& node, const nn::Max&) { uncompiled(node); }
+  int convert(const nn::Node& node, const nn::MaxPool&) { uncompiled(node); }
   template <typename T>
   int convert(const nn::Node& node, const T&) {
     return affine(node, 1);
+  }
+
+  [[noreturn]] static void uncompiled(const nn::Node& node) {
+    fail(ErrorKind::kUnsupported,
+         "node '{}' ({}): activation by bootstrapping is not available in this version; replace it by a square or "
+         "quadratic activation",
+         node.name, nn::op_name(node.op));
   }
 
   std::vector<int> both(const nn::Node& node) const { return {input(node, 0), input(node, 1)}; }

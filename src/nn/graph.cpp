@@ -42,6 +42,17 @@ std::int64_t window_count(const Axis& a, bool ceil_mode) {
   return (count - 1) * a.stride >= a.extent + a.before ? count - 1 : count;
 }
 
+/// Refuses windows that see nothing but padding.
+void expect_elements(const Axis& a, std::int64_t windows) {
+  for (std::int64_t w = 0; w < windows; ++w) {
+    const std::int64_t start = w * a.stride - a.before;
+    const std::int64_t skipped = start >= 0 ? 0 : (-start + a.dilation - 1) / a.dilation;
+    expect(skipped < a.kernel && start + skipped * a.dilation < a.extent,
+           "pads {}, {} are too large for a kernel of {} (dilation {}): a window holds nothing but padding", a.before,
+           a.after, a.kernel, a.dilation);
+  }
+}
+
 Shape windowed_shape(const Shape& x, std::int64_t channels, const HeightWidth& kernel, const HeightWidth& strides,
                      const Pads& pads, const HeightWidth& dilations, bool ceil_mode) {
   return {1, channels, window_count({x[2], kernel[0], strides[0], pads.top, pads.bottom, dilations[0]}, ceil_mode),
@@ -95,6 +106,7 @@ struct Inference {
   Shape operator()(const Add&) const { return same_shape(in); }
   Shape operator()(const Sub&) const { return same_shape(in); }
   Shape operator()(const Multiply&) const { return same_shape(in); }
+  Shape operator()(const Max&) const { return same_shape(in); }
   Shape operator()(const AddConstant& op) const { return with_constant(in[0], op.constant); }
   Shape operator()(const MulConstant& op) const { return with_constant(in[0], op.constant); }
 
@@ -116,6 +128,16 @@ struct Inference {
   Shape operator()(const AveragePool& op) const {
     expect_image(in[0], "AveragePool");
     return windowed_shape(in[0], in[0][1], op.kernel, op.strides, op.pads, op.dilations, op.ceil_mode);
+  }
+
+  Shape operator()(const MaxPool& op) const {
+    const Shape& x = in[0];
+    expect_image(x, "MaxPool");
+    Shape y = windowed_shape(x, x[1], op.kernel, op.strides, op.pads, op.dilations, op.ceil_mode);
+    element_count(y);
+    expect_elements({x[2], op.kernel[0], op.strides[0], op.pads.top, op.pads.bottom, op.dilations[0]}, y[2]);
+    expect_elements({x[3], op.kernel[1], op.strides[1], op.pads.left, op.pads.right, op.dilations[1]}, y[3]);
+    return y;
   }
 
   Shape operator()(const GlobalAveragePool&) const {
@@ -210,6 +232,11 @@ struct Inference {
   }
 
   Shape operator()(const Identity&) const { return in[0]; }
+
+  Shape operator()(const Activation& op) const {
+    check(op);
+    return in[0];
+  }
 };
 
 /// Number of inputs an operator takes; Concat takes any number from 1 on.
@@ -218,8 +245,8 @@ void expect_arity(const Op& op, std::size_t inputs) {
     expect(inputs >= 1, "Concat needs an input");
     return;
   }
-  const bool binary =
-      std::holds_alternative<Add>(op) || std::holds_alternative<Sub>(op) || std::holds_alternative<Multiply>(op);
+  const bool binary = std::holds_alternative<Add>(op) || std::holds_alternative<Sub>(op) ||
+                      std::holds_alternative<Multiply>(op) || std::holds_alternative<Max>(op);
   const std::size_t arity = std::holds_alternative<Input>(op) ? 0 : binary ? 2 : 1;
   expect(inputs == arity, "{} takes {} inputs, got {}", op_name(op), arity, inputs);
 }
@@ -252,7 +279,8 @@ std::string_view op_name(const Op& op) {
       "Input",       "Conv2d",      "Dense",      "Add",       "Sub",         "Multiply",
       "AddConstant", "MulConstant", "Polynomial", "BatchNorm", "AveragePool", "GlobalAveragePool",
       "ReduceMean",  "Reshape",     "Pad",        "Concat",    "Slice",       "Transpose",
-      "Identity"};
+      "Identity",    "Activation",  "Max",        "MaxPool"};
+  if (const auto* activation = std::get_if<Activation>(&op)) return name(activation->kind);
   return kNames[op.index()];
 }
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "nn/activation.h"
 #include "nn/tensor.h"
 
 /// The tensor graph: what an ONNX model becomes before anything cryptographic is decided.
@@ -76,6 +77,11 @@ struct Polynomial {
   std::int64_t degree() const { return coefficients.shape[0] - 1; }
 };
 
+// Activation (activation.h): y = f(x), element by element; check(f) holds.
+
+/// y = max(x0, x1), element by element; equal shapes.
+struct Max {};
+
 /// Batch normalisation at inference: y = scale[c] x + shift[c], c along axis 1; both {C}.
 struct BatchNorm {
   Tensor scale;
@@ -91,6 +97,16 @@ struct AveragePool {
   Pads pads = {};
   HeightWidth dilations = {1, 1};
   bool count_include_pad = false;
+  bool ceil_mode = false;
+};
+
+/// Maximum over windows. x {1, C, H, W}; shapes as for AveragePool. Padding is -infinity; every window holds an element
+/// of the image.
+struct MaxPool {
+  HeightWidth kernel = {1, 1};
+  HeightWidth strides = {1, 1};
+  Pads pads = {};
+  HeightWidth dilations = {1, 1};
   bool ceil_mode = false;
 };
 
@@ -137,9 +153,10 @@ struct Transpose {
 struct Identity {};
 
 using Op = std::variant<Input, Conv2d, Dense, Add, Sub, Multiply, AddConstant, MulConstant, Polynomial, BatchNorm,
-                        AveragePool, GlobalAveragePool, ReduceMean, Reshape, Pad, Concat, Slice, Transpose, Identity>;
+                        AveragePool, GlobalAveragePool, ReduceMean, Reshape, Pad, Concat, Slice, Transpose, Identity,
+                        Activation, Max, MaxPool>;
 
-/// Name of the operator as printed, e.g. "Conv2d".
+/// Name of the operator as printed, e.g. "Conv2d"; of an Activation, that of its kind, e.g. "Relu".
 std::string_view op_name(const Op& op);
 
 /// One operation. `shape` is the shape of the value it produces; it always equals infer_shape(op, input shapes).

@@ -42,6 +42,8 @@ class NodeContext {
   const std::string& op_type() const { return node_.op_type; }
   std::size_t input_count() const { return node_.inputs.size(); }
   std::size_t output_count() const { return node_.outputs.size(); }
+  /// True if the node names output i.
+  bool defines(std::size_t i) const { return i < node_.outputs.size() && !node_.outputs[i].empty(); }
 
   // ---- Inputs ----
   bool has(std::size_t i) const { return i < node_.inputs.size() && !node_.inputs[i].empty(); }
@@ -119,6 +121,7 @@ void convert_batch_normalization(NodeContext& node);
 
 // onnx_pool.cpp
 void convert_average_pool(NodeContext& node);
+void convert_max_pool(NodeContext& node);
 void convert_global_average_pool(NodeContext& node);
 void convert_reduce(NodeContext& node);  ///< ReduceMean, ReduceSum
 
@@ -133,13 +136,24 @@ ValueId as_image(NodeContext& node, ValueId value);
 /// Defines output 0 as `image`, without the height if input 0 had none.
 void set_like_input(NodeContext& node, ValueId image);
 
+// onnx_activation.cpp
+void convert_activation(NodeContext& node);  ///< Relu, Sigmoid, ... whose parameters are attributes, if they have any
+void convert_clip(NodeContext& node);
+void convert_prelu(NodeContext& node);
+void convert_extremum(NodeContext& node);  ///< Max, Min
+
 // onnx_elementwise.cpp
-void convert_arithmetic(NodeContext& node);  ///< Add, Sub, Mul, Div, Pow and, on constants only, Mod, Min, Equal, ...
+void convert_arithmetic(NodeContext& node);  ///< Add, Sub, Mul, Div, Pow and, on constants only, Mod, Equal, ...
 void convert_sum(NodeContext& node);
 void convert_unary(NodeContext& node);  ///< Neg, Identity and, on constants only, Floor, Ceil, Sqrt, ...
 void convert_dropout(NodeContext& node);
 void convert_cast(NodeContext& node);
 void convert_where(NodeContext& node);
+/// The operand that input i names.
+Operand operand_of(const NodeContext& node, std::size_t i);
+/// Reshapes `x` to what broadcasting with `other` gives, which must not repeat its elements.
+ValueId align(NodeContext& node, ValueId x, const Shape& other);
+ValueId negate(NodeContext& node, ValueId x);
 /// x + sign * y for operands of which at most one is constant, broadcasting as ONNX does.
 ValueId add_operands(NodeContext& node, Operand x, Operand y, float sign);
 

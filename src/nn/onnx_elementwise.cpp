@@ -9,7 +9,13 @@ namespace {
 
 constexpr int kMaxDegree = 16;
 
-/// Reshapes `x` to what broadcasting with `other` gives, which must not repeat its elements.
+}  // namespace
+
+Operand operand_of(const NodeContext& node, std::size_t i) {
+  if (node.is_constant(i)) return node.constant(i);
+  return node.value(i);
+}
+
 ValueId align(NodeContext& node, ValueId x, const Shape& other) {
   const Shape target = broadcast_shape(node.shape_of(x), other);
   if (element_count(target) != element_count(node.shape_of(x))) {
@@ -19,6 +25,10 @@ ValueId align(NodeContext& node, ValueId x, const Shape& other) {
   }
   return node.reshape(x, target);
 }
+
+ValueId negate(NodeContext& node, ValueId x) { return node.emit(MulConstant{Tensor(Shape{}, -1.0F)}, {x}); }
+
+namespace {
 
 template <typename Op>
 ValueId combine(NodeContext& node, ValueId x, ValueId y) {
@@ -44,8 +54,6 @@ ValueId multiply_constant(NodeContext& node, ValueId x, Tensor constant) {
   return node.emit(MulConstant{std::move(constant)}, {x});
 }
 
-ValueId negate(NodeContext& node, ValueId x) { return multiply_constant(node, x, Tensor(Shape{}, -1.0F)); }
-
 void convert_multiply(NodeContext& node) {
   if (node.is_constant(0)) return node.set(multiply_constant(node, node.value(1), node.tensor(0)));
   if (node.is_constant(1)) return node.set(multiply_constant(node, node.value(0), node.tensor(1)));
@@ -70,11 +78,6 @@ void convert_power(NodeContext& node) {
   Tensor coefficients(Shape{static_cast<std::int64_t>(exponent) + 1, 1});
   coefficients.data.back() = 1.0F;
   node.set(node.emit(Polynomial{std::move(coefficients)}, {x}));
-}
-
-Operand operand_of(const NodeContext& node, std::size_t i) {
-  if (node.is_constant(i)) return node.constant(i);
-  return node.value(i);
 }
 
 Constant fold_two(NodeContext& node, const Constant& a, const Constant& b) {

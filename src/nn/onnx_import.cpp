@@ -17,58 +17,73 @@ struct Conversion {
 };
 
 constexpr std::array kConversions = {
+    Conversion{"Abs", convert_activation},
     Conversion{"Add", convert_arithmetic},
     Conversion{"AveragePool", convert_average_pool},
     Conversion{"BatchNormalization", convert_batch_normalization},
     Conversion{"Cast", convert_cast},
+    Conversion{"Clip", convert_clip},
     Conversion{"Concat", convert_concat},
     Conversion{"Constant", convert_constant},
     Conversion{"ConstantOfShape", convert_constant_of_shape},
     Conversion{"Conv", convert_conv},
     Conversion{"Div", convert_arithmetic},
     Conversion{"Dropout", convert_dropout},
+    Conversion{"Elu", convert_activation},
+    Conversion{"Erf", convert_activation},
     Conversion{"Expand", convert_expand},
     Conversion{"Flatten", convert_flatten},
     Conversion{"Gather", convert_gather},
+    Conversion{"Gelu", convert_activation},
     Conversion{"Gemm", convert_gemm},
     Conversion{"GlobalAveragePool", convert_global_average_pool},
+    Conversion{"HardSigmoid", convert_activation},
+    Conversion{"HardSwish", convert_activation},
     Conversion{"Identity", convert_unary},
+    Conversion{"LeakyRelu", convert_activation},
     Conversion{"MatMul", convert_matmul},
+    Conversion{"Max", convert_extremum},
+    Conversion{"MaxPool", convert_max_pool},
+    Conversion{"Min", convert_extremum},
+    Conversion{"Mish", convert_activation},
     Conversion{"Mul", convert_arithmetic},
     Conversion{"Neg", convert_unary},
+    Conversion{"PRelu", convert_prelu},
     Conversion{"Pad", convert_pad},
     Conversion{"Pow", convert_arithmetic},
     Conversion{"Range", convert_range},
     Conversion{"ReduceMean", convert_reduce},
     Conversion{"ReduceSum", convert_reduce},
+    Conversion{"Relu", convert_activation},
     Conversion{"Reshape", convert_reshape},
     Conversion{"Shape", convert_shape},
+    Conversion{"Sigmoid", convert_activation},
     Conversion{"Size", convert_size},
     Conversion{"Slice", convert_slice},
+    Conversion{"Softplus", convert_activation},
     Conversion{"Split", convert_split},
     Conversion{"Squeeze", convert_squeeze},
     Conversion{"Sub", convert_arithmetic},
     Conversion{"Sum", convert_sum},
+    Conversion{"Tanh", convert_activation},
     Conversion{"Transpose", convert_transpose},
     Conversion{"Unsqueeze", convert_unsqueeze},
 };
 
 /// Operators that only fold constants; not listed as supported, since a network cannot compute them.
 constexpr std::array kConstantConversions = {
-    Conversion{"Abs", convert_unary},        Conversion{"And", convert_arithmetic},
-    Conversion{"Ceil", convert_unary},       Conversion{"Equal", convert_arithmetic},
-    Conversion{"Floor", convert_unary},      Conversion{"Greater", convert_arithmetic},
-    Conversion{"Less", convert_arithmetic},  Conversion{"Max", convert_arithmetic},
-    Conversion{"Min", convert_arithmetic},   Conversion{"Mod", convert_arithmetic},
-    Conversion{"Not", convert_unary},        Conversion{"Or", convert_arithmetic},
-    Conversion{"Reciprocal", convert_unary}, Conversion{"Sqrt", convert_unary},
-    Conversion{"Where", convert_where},
+    Conversion{"And", convert_arithmetic},     Conversion{"Ceil", convert_unary},
+    Conversion{"Equal", convert_arithmetic},   Conversion{"Floor", convert_unary},
+    Conversion{"Greater", convert_arithmetic}, Conversion{"Less", convert_arithmetic},
+    Conversion{"Mod", convert_arithmetic},     Conversion{"Not", convert_unary},
+    Conversion{"Or", convert_arithmetic},      Conversion{"Reciprocal", convert_unary},
+    Conversion{"Sqrt", convert_unary},         Conversion{"Where", convert_where},
 };
 
-constexpr std::array<std::string_view, 28> kActivations = {
-    "Abs",  "Celu", "Clip",     "Elu",      "Erf",  "Exp",   "Gelu",       "HardSigmoid",    "HardSwish", "LeakyRelu",
-    "Log",  "Max",  "MaxPool",  "Min",      "Mish", "PRelu", "Reciprocal", "Relu",           "Selu",      "Sigmoid",
-    "Sign", "Silu", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh",       "ThresholdedRelu"};
+/// Functions of one variable that are known not to be supported.
+constexpr std::array<std::string_view, 15> kOtherFunctions = {
+    "Ceil", "Celu", "Cos", "Exp",      "Floor", "Log",   "Reciprocal",     "Round",
+    "Selu", "Sign", "Sin", "Softsign", "Sqrt",  "Swish", "ThresholdedRelu"};
 
 const Conversion* find(std::span<const Conversion> table, std::string_view op_type) {
   const auto found = std::ranges::find(table, op_type, &Conversion::op_type);
@@ -83,10 +98,10 @@ std::string supported_operators() {
 
 [[noreturn]] void fail_unsupported(const NodeContext& node) {
   const std::string& op = node.op_type();
-  if (std::ranges::find(kActivations, op) != kActivations.end()) {
+  if (std::ranges::find(kOtherFunctions, op) != kOtherFunctions.end()) {
     node.unsupported(
-        "activation by bootstrapping is not available in this version; replace it by a square or quadratic activation. "
-        "Supported operators: {}",
+        "this function of computed values is not supported; replace it by a supported activation. Supported operators: "
+        "{}",
         supported_operators());
   }
   if (op == "Softmax" || op == "LogSoftmax") {

@@ -85,6 +85,17 @@ void convert_average_pool(NodeContext& node) {
   set_like_input(node, node.emit(op, {image}));
 }
 
+void convert_max_pool(NodeContext& node) {
+  const ValueId x = node.value(0);
+  if (node.defines(1)) node.unsupported("output 1, the positions of the maxima; only the maxima are computed");
+  const auto& kernel = node.attribute<std::vector<std::int64_t>>("kernel_shape");
+  const Windows windows = read_windows(node, kernel, node.shape(0));
+  const bool ceil_mode = node.attribute("ceil_mode", std::int64_t{0}) != 0;
+  const MaxPool op{windows.kernel, windows.strides, windows.pads, windows.dilations, ceil_mode};
+  const ValueId image = as_image(node, x);
+  set_like_input(node, node.emit(op, {image}));
+}
+
 void convert_global_average_pool(NodeContext& node) { node.set(node.emit(GlobalAveragePool{}, {node.value(0)})); }
 
 void convert_reduce(NodeContext& node) {

@@ -42,6 +42,11 @@ struct Attributes {
     return fmt::format("kernel {}x{}, {}{}{}", op.kernel[0], op.kernel[1], window(op.strides, op.pads, op.dilations),
                        op.count_include_pad ? ", counting padding" : "", op.ceil_mode ? ", ceil" : "");
   }
+  std::string operator()(const MaxPool& op) const {
+    return fmt::format("kernel {}x{}, {}{}", op.kernel[0], op.kernel[1], window(op.strides, op.pads, op.dilations),
+                       op.ceil_mode ? ", ceil" : "");
+  }
+  std::string operator()(const Activation& op) const { return parameters(op); }
   std::string operator()(const ReduceMean& op) const {
     return fmt::format("axes {}{}", join(op.axes), op.keep_dims ? "" : ", dropped");
   }

@@ -1,6 +1,7 @@
 #include "nn/reference.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 
@@ -143,6 +144,32 @@ struct Evaluator {
 
   Tensor operator()(const BatchNorm& op) const {
     return map([&](std::size_t i, double v) { return v * op.scale.data[channel(i)] + op.shift.data[channel(i)]; });
+  }
+
+  Tensor operator()(const Activation& op) const {
+    return map([&](std::size_t, double v) { return evaluate(op, v); });
+  }
+  Tensor operator()(const Max&) const {
+    return map([&](std::size_t i, double v) { return std::max(v, double{in[1]->data[i]}); });
+  }
+
+  Tensor operator()(const MaxPool& op) const {
+    const Tap tap{{x().shape[2], x().shape[3]}, {shape[2], shape[3]}, op.strides, op.dilations, op.pads};
+    const std::size_t in_plane = index(tap.in[0] * tap.in[1]);
+    const std::size_t out_plane = index(tap.out[0] * tap.out[1]);
+    Tensor y(shape, -std::numeric_limits<float>::infinity());
+    for (std::size_t c = 0; c < index(shape[1]); ++c) {
+      const float* from_plane = x().data.data() + c * in_plane;
+      float* to_plane = y.data.data() + c * out_plane;
+      for (std::int64_t ky = 0; ky < op.kernel[0]; ++ky) {
+        for (std::int64_t kx = 0; kx < op.kernel[1]; ++kx) {
+          tap.for_each(ky, kx, [&](std::size_t to, std::size_t from) {
+            to_plane[to] = std::max(to_plane[to], from_plane[from]);
+          });
+        }
+      }
+    }
+    return y;
   }
 
   Tensor operator()(const AveragePool& op) const {

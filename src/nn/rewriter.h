@@ -62,6 +62,11 @@ bool move_affine(Rewriter& graph, ValueId id);          ///< affine maps up past
 bool fold_affine_back(Rewriter& graph, ValueId id);     ///< an affine map into the Conv2d or Dense before it
 bool fold_affine_ahead(Rewriter& graph, ValueId id);    ///< an affine map into the Conv2d after it
 
+// rewrite_activation.cpp
+bool recognise_activation(Rewriter& graph, ValueId id);  ///< x sigmoid(x) and the like, max(x, a x)
+bool combine_activations(Rewriter& graph, ValueId id);   ///< Relu and Clip of one another, activations that do nothing
+bool move_activation(Rewriter& graph, ValueId id);       ///< up past reshapes, down past maxima
+
 /// Polynomials of degree 1 as MulConstant and AddConstant.
 Graph expand_affine(const Graph& graph);
 

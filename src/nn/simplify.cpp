@@ -13,8 +13,9 @@ using Rule = bool (*)(Rewriter&, ValueId);
 
 /// First what brings constants into layers, where they cost nothing; a Polynomial absorbs only what is left, because a
 /// plain square is cheaper than a quadratic with coefficients.
-constexpr std::array kFold = {remove_trivial,   canonical_affine,  combine_polynomials, merge_constants, move_affine,
-                              fold_affine_back, fold_affine_ahead, merge_padding,       fold_into_dense};
+constexpr std::array kFold = {recognise_activation, combine_activations, move_activation, remove_trivial,
+                              canonical_affine,     combine_polynomials, merge_constants, move_affine,
+                              fold_affine_back,     fold_affine_ahead,   merge_padding,   fold_into_dense};
 constexpr std::array kAbsorb = {compose_polynomials};
 
 /// Far more sweeps than a real network takes; ends the work on an adversarial one, leaving a valid graph.

@@ -12,8 +12,10 @@ namespace hearth::nn {
 ///   offset before a padded convolution becomes an AddConstant behind it, because padding is added after the offset;
 /// - zero Pad is part of the pads of the Conv2d or AveragePool it feeds;
 /// - pooling, transposition, slicing, padding and another Dense that only feed a Dense are part of its weights, as far
-/// as
-///   those stay below 4 million elements.
+///   as those stay below 4 million elements;
+/// - the usual decompositions of Silu, HardSwish, Gelu and LeakyRelu are one Activation, Relu and Clip of one another
+///   are one, and one that its input's range makes the identity is gone;
+/// - a nondecreasing Activation comes after the Max or MaxPool that alone reads it, where there is less of it to do.
 /// The function is kept up to rounding: constants are combined in double and rounded to float once a step. Input and
 /// output shapes stay. Throws Error(kInvalidArgument) for a graph that check() refuses. Thread safe.
 Graph simplify(const Graph& graph);

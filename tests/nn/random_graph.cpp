@@ -1,6 +1,7 @@
 #include "random_graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "onnx_builder.h"
@@ -38,7 +39,7 @@ class Builder {
   void append(Op op, std::vector<ValueId> inputs) { current_ = graph_.add("n", std::move(op), std::move(inputs)); }
 
   void step() {
-    switch (uniform(0, shape().size() == 4 ? 16 : 10)) {
+    switch (uniform(0, shape().size() == 4 ? 21 : 14)) {
       case 0:
         return add(MulConstant{constant()});
       case 1:
@@ -62,13 +63,21 @@ class Builder {
       case 10:
         return normalise();
       case 11:
-        return convolve();
       case 12:
-        return convolve();
+        return add(activation());
       case 13:
-        return pool();
+        return gated();
       case 14:
+        return maximum();
+      case 15:
+      case 16:
+        return convolve();
+      case 17:
+        return pool();
+      case 18:
         return add(GlobalAveragePool{});
+      case 19:
+        return max_pool();
       default:
         return pad();
     }
@@ -104,6 +113,84 @@ class Builder {
       other = current_;
     }
     append(pick<Op>({Op(Add{}), Op(Sub{}), Op(Multiply{})}), {old, other});
+  }
+
+  Activation activation() {
+    using enum ActivationKind;
+    const double a = uniform(-2, 2) / 2.0;
+    return pick<Activation>({{kRelu},
+                             {kRelu},
+                             {kClip, a, a + 1},
+                             clip(0, 6),
+                             {kLeakyRelu, a},
+                             {kElu, a},
+                             {kSigmoid},
+                             {kHardSigmoid, 0.2, 0.5},
+                             {kSilu},
+                             {kHardSwish},
+                             {kGelu},
+                             {kGeluTanh},
+                             {kTanh},
+                             {kErf},
+                             {kSoftplus},
+                             {kMish},
+                             {kAbs}});
+  }
+
+  void scale(double factor) { add(MulConstant{Tensor(Shape{}, static_cast<float>(factor))}); }
+
+  /// The current value times a function of it, often one that simplification knows, with a factor in a random place.
+  void gated() {
+    using enum ActivationKind;
+    const ValueId x = current_;
+    const int place = uniform(0, 3);
+    const double factor = pick<double>({0.5, 1.5, -1});
+    if (place == 0) scale(factor);
+    switch (uniform(0, 5)) {
+      case 0:
+        add(Activation{kSigmoid});
+        break;
+      case 1:
+        add(Activation{kHardSigmoid, 1.0 / 6, 0.5});
+        break;
+      case 2:
+        add(AddConstant{Tensor(Shape{}, 3.0F)});
+        add(clip(0, 6));
+        break;
+      case 3:
+        scale(std::sqrt(0.5));
+        add(Activation{kErf});
+        add(AddConstant{Tensor(Shape{}, 1.0F)});
+        break;
+      case 4:
+        add(Polynomial{Tensor({4, 1}, {0, 0.7978846F, 0, 0.044715F * 0.7978846F})});
+        add(Activation{kTanh});
+        add(AddConstant{Tensor(Shape{}, 1.0F)});
+        break;
+      default:
+        add(activation());
+        break;
+    }
+    if (place == 1) scale(factor);
+    append(Multiply{}, {x, current_});
+    if (place == 2) scale(factor);
+  }
+
+  /// The maximum with a multiple, an activation of or an older value.
+  void maximum() {
+    const ValueId old = current_;
+    ValueId other = static_cast<ValueId>(uniform(0, static_cast<int>(graph_.nodes.size()) - 1));
+    if (chance(2)) {
+      const Activation f = activation();
+      const bool same = graph_.nodes[other].shape == shape();
+      const ValueId left = graph_.add("n", f, {old});
+      return append(Max{}, {left, graph_.add("n", f, {same ? other : old})});
+    }
+    if (graph_.nodes[other].shape != shape()) {
+      scale(pick<double>({0.25, -1, 2}));
+      other = current_;
+    }
+    append(Max{}, {old, other});
   }
 
   void flatten_and_dense() {
@@ -176,6 +263,17 @@ class Builder {
     op.strides = {uniform(1, 2), uniform(1, 2)};
     op.pads = pads();
     op.count_include_pad = chance(2);
+    op.ceil_mode = chance(2);
+    add(op);
+  }
+
+  void max_pool() {
+    if (shape()[0] != 1) return;
+    MaxPool op;
+    op.kernel = {std::min<std::int64_t>(uniform(1, 3), shape()[2]), std::min<std::int64_t>(uniform(1, 3), shape()[3])};
+    op.strides = {uniform(1, 2), uniform(1, 2)};
+    const auto below_kernel = [&](std::size_t axis) { return uniform(0, static_cast<int>(op.kernel[axis]) - 1); };
+    op.pads = {below_kernel(0), below_kernel(1), below_kernel(0), below_kernel(1)};
     op.ceil_mode = chance(2);
     add(op);
   }
