@@ -36,32 +36,20 @@ double largest_magnitude(std::span<const double> coefficients) {
   return ordered ? largest : HUGE_VAL;
 }
 
-/// Integers as `count` words of 32 bits each, biased by 2^(32 count - 1) to be non-negative. Row w holds word w of all.
-struct BiasedWords {
-  std::size_t count;
-  std::size_t size;
-  Scratch<std::uint32_t> rows;
-
-  BiasedWords(std::size_t word_count, std::size_t length)
-      : count(word_count), size(length), rows(word_count * length) {}
-  std::uint32_t* row(std::size_t w) { return rows.data() + w * size; }
-};
-
 std::size_t words_needed(double largest) {
   if (largest < 0x1p31 - 1) return 1;
   return largest < 0x1p62 ? 2 : 4;
 }
 
 /// |x| < 2^31, so the magic sum's low word is the rounded value modulo 2^32.
-void split_one_word(std::span<const double> x, double scale, BiasedWords& out) {
-  std::uint32_t* row = out.row(0);
+void split_one_word(std::span<const double> x, double scale, std::uint32_t* row) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     row[i] = static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(x[i] * scale + kRounder)) + (1U << 31);
   }
 }
 
-void split_two_words(std::span<const double> x, double scale, BiasedWords& out) {
-  std::uint32_t *low = out.row(0), *high = out.row(1);
+void split_two_words(std::span<const double> x, double scale, std::uint32_t* rows) {
+  std::uint32_t *low = rows, *high = rows + x.size();
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::uint64_t biased = static_cast<std::uint64_t>(std::llrint(x[i] * scale)) + (std::uint64_t{1} << 63);
     low[i] = static_cast<std::uint32_t>(biased);
@@ -69,36 +57,51 @@ void split_two_words(std::span<const double> x, double scale, BiasedWords& out) 
   }
 }
 
-void split_four_words(std::span<const double> x, double scale, BiasedWords& out) {
+void split_four_words(std::span<const double> x, double scale, std::uint32_t* rows) {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const UInt128 biased =
         static_cast<UInt128>(static_cast<Int128>(std::nearbyint(x[i] * scale))) + (UInt128{1} << 127);
-    for (std::size_t w = 0; w < 4; ++w) out.row(w)[i] = static_cast<std::uint32_t>(biased >> (32 * w));
+    for (std::size_t w = 0; w < 4; ++w) rows[w * x.size() + i] = static_cast<std::uint32_t>(biased >> (32 * w));
   }
 }
 
-void split(std::span<const double> x, double scale, BiasedWords& out) {
-  if (out.count == 1) return split_one_word(x, scale, out);
-  if (out.count == 2) return split_two_words(x, scale, out);
-  split_four_words(x, scale, out);
+/// Room for `size` coefficients of `words` words.
+std::uint32_t* make_room(RoundedCoefficients& out, std::size_t size, std::size_t words) {
+  out.size = size;
+  out.words = words;
+  if (out.rows.size() < size * words) out.rows = Buffer<std::uint32_t>(size * words);
+  return out.rows.data();
+}
+
+void round_coefficients(std::span<const double> coefficients, double scale, RoundedCoefficients& out) {
+  require(std::isfinite(scale) && scale > 0, ErrorKind::kInvalidArgument,
+          "the scale of an encoding must be positive and finite, got {}", scale);
+  const double largest = largest_magnitude(coefficients) * scale;
+  require(std::isfinite(largest), ErrorKind::kInvalidArgument, "cannot encode values that are not finite");
+  require(largest <= kLargestCoefficient, ErrorKind::kInvalidArgument,
+          "a coefficient of {:.3g} is too large to encode, at most 2^120 is supported; use a smaller scale", largest);
+  std::uint32_t* rows = make_room(out, coefficients.size(), words_needed(largest));
+  if (out.words == 1) return split_one_word(coefficients, scale, rows);
+  if (out.words == 2) return split_two_words(coefficients, scale, rows);
+  split_four_words(coefficients, scale, rows);
 }
 
 /// Residues of the integers times `factor` modulo m.
-void reduce_words(BiasedWords& words, std::uint32_t factor, const ring::Modulus& m, std::uint32_t* out) {
+void reduce_words(const RoundedCoefficients& c, std::uint32_t factor, const ring::Modulus& m, std::uint32_t* out) {
   const ring::Kernels& k = ring::kernels();
   std::array<std::uint32_t, 4> weight{}, weight_shoup{};
-  for (std::size_t w = 0; w < words.count; ++w) {
+  for (std::size_t w = 0; w < c.words; ++w) {
     weight[w] = w == 0 ? factor : mul_mod(weight[w - 1], m.r1, m);
     weight_shoup[w] = shoup(weight[w], m);
   }
-  const std::uint32_t bias = mul_mod(weight[words.count - 1], (1U << 31) % m.q, m);
+  const std::uint32_t bias = mul_mod(weight[c.words - 1], (1U << 31) % m.q, m);
   alignas(64) std::array<std::uint32_t, kBlock> term, biases;
-  std::fill_n(biases.data(), std::min(kBlock, words.size), bias);
-  for (std::size_t begin = 0; begin < words.size; begin += kBlock) {
-    const std::size_t count = std::min(kBlock, words.size - begin);
-    k.mul_scalar(out + begin, words.row(0) + begin, weight[0], weight_shoup[0], count, m);
-    for (std::size_t w = 1; w < words.count; ++w) {
-      k.mul_scalar(term.data(), words.row(w) + begin, weight[w], weight_shoup[w], count, m);
+  std::fill_n(biases.data(), std::min(kBlock, c.size), bias);
+  for (std::size_t begin = 0; begin < c.size; begin += kBlock) {
+    const std::size_t count = std::min(kBlock, c.size - begin);
+    k.mul_scalar(out + begin, c.rows.data() + begin, weight[0], weight_shoup[0], count, m);
+    for (std::size_t w = 1; w < c.words; ++w) {
+      k.mul_scalar(term.data(), c.rows.data() + w * c.size + begin, weight[w], weight_shoup[w], count, m);
       k.add(out + begin, out + begin, term.data(), count, m);
     }
     k.sub(out + begin, out + begin, biases.data(), count, m);
@@ -115,35 +118,7 @@ void check_period(std::size_t period, std::size_t slots) {
 Encoder::Encoder(ParametersPtr parameters)
     : parameters_(std::move(parameters)), twiddles_(embedding_twiddles(parameters_->slots())) {}
 
-Plaintext Encoder::round_coefficients(std::span<const double> coefficients, double scale, const ring::Basis& basis,
-                                      bool montgomery) const {
-  require(std::isfinite(scale) && scale > 0, ErrorKind::kInvalidArgument,
-          "the scale of an encoding must be positive and finite, got {}", scale);
-  const double largest = largest_magnitude(coefficients) * scale;
-  require(std::isfinite(largest), ErrorKind::kInvalidArgument, "cannot encode values that are not finite");
-  require(largest <= kLargestCoefficient, ErrorKind::kInvalidArgument,
-          "a coefficient of {:.3g} is too large to encode, at most 2^120 is supported; use a smaller scale", largest);
-
-  BiasedWords words(words_needed(largest), coefficients.size());
-  split(coefficients, scale, words);
-  Plaintext out{ring::Poly(coefficients.size(), basis, ring::Domain::kNtt), scale, montgomery};
-  const ring::Ring& ring = parameters_->ring();
-  const int log_size = std::countr_zero(coefficients.size());
-  const auto encode_limb = [&](std::size_t i) {
-    const ring::Modulus& m = ring.modulus(basis[i]);
-    reduce_words(words, montgomery ? m.r1 : 1U, m, out.poly.limb(i));
-    ring::kernels().ntt_forward(out.poly.limb(i), ring.ntt(basis[i], log_size));
-  };
-  if (coefficients.size() * basis.size() >= kParallelResidues) {
-    parallel_for(0, basis.size(), encode_limb);
-  } else {
-    for (std::size_t i = 0; i < basis.size(); ++i) encode_limb(i);
-  }
-  return out;
-}
-
-Plaintext Encoder::encode(std::span<const Complex> values, double scale, const ring::Basis& basis,
-                          bool montgomery) const {
+void Encoder::round(std::span<const Complex> values, double scale, RoundedCoefficients& out) const {
   const std::size_t period = values.size();
   check_period(period, parameters_->slots());
   Scratch<Complex> work(period);
@@ -154,20 +129,54 @@ Plaintext Encoder::encode(std::span<const Complex> values, double scale, const r
     coefficients[j] = work[j].real();
     coefficients[period + j] = work[j].imag();
   }
-  return round_coefficients({coefficients.data(), 2 * period}, scale, basis, montgomery);
+  round_coefficients({coefficients.data(), 2 * period}, scale, out);
+}
+
+void Encoder::round(std::span<const double> values, double scale, RoundedCoefficients& out) const {
+  check_period(values.size(), parameters_->slots());
+  Scratch<Complex> complex_values(values.size());
+  std::copy(values.begin(), values.end(), complex_values.data());
+  round(std::span<const Complex>(complex_values.data(), values.size()), scale, out);
+}
+
+void Encoder::residues(const RoundedCoefficients& c, int prime, bool montgomery, std::uint32_t* out) const {
+  const ring::Ring& ring = parameters_->ring();
+  const ring::Modulus& m = ring.modulus(prime);
+  reduce_words(c, montgomery ? m.r1 : 1U, m, out);
+  ring::kernels().ntt_forward(out, ring.ntt(prime, std::countr_zero(c.size)));
+}
+
+Plaintext Encoder::all_residues(const RoundedCoefficients& c, double scale, const ring::Basis& basis,
+                                bool montgomery) const {
+  Plaintext out{ring::Poly(c.size, basis, ring::Domain::kNtt), scale, montgomery};
+  const auto limb = [&](std::size_t i) { residues(c, basis[i], montgomery, out.poly.limb(i)); };
+  if (c.size * basis.size() >= kParallelResidues) {
+    parallel_for(0, basis.size(), limb);
+  } else {
+    for (std::size_t i = 0; i < basis.size(); ++i) limb(i);
+  }
+  return out;
+}
+
+Plaintext Encoder::encode(std::span<const Complex> values, double scale, const ring::Basis& basis,
+                          bool montgomery) const {
+  RoundedCoefficients rounded;
+  round(values, scale, rounded);
+  return all_residues(rounded, scale, basis, montgomery);
 }
 
 Plaintext Encoder::encode(std::span<const double> values, double scale, const ring::Basis& basis,
                           bool montgomery) const {
-  check_period(values.size(), parameters_->slots());
-  Scratch<Complex> complex_values(values.size());
-  std::copy(values.begin(), values.end(), complex_values.data());
-  return encode(std::span<const Complex>(complex_values.data(), values.size()), scale, basis, montgomery);
+  RoundedCoefficients rounded;
+  round(values, scale, rounded);
+  return all_residues(rounded, scale, basis, montgomery);
 }
 
 Plaintext Encoder::encode(double value, double scale, const ring::Basis& basis, bool montgomery) const {
   const std::array<double, 2> coefficients = {value, 0};
-  return round_coefficients(coefficients, scale, basis, montgomery);
+  RoundedCoefficients rounded;
+  round_coefficients(coefficients, scale, rounded);
+  return all_residues(rounded, scale, basis, montgomery);
 }
 
 std::vector<Complex> Encoder::decode(const ring::Poly& poly, double scale) const {

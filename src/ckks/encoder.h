@@ -4,9 +4,19 @@
 #include <span>
 #include <vector>
 
+#include "base/buffer.h"
 #include "ckks/ciphertext.h"
 
 namespace hearth::ckks {
+
+/// What an encoding is before it is reduced modulo primes: the integer coefficients of a slot vector.
+struct RoundedCoefficients {
+  std::size_t size = 0;        ///< number of coefficients: twice the period
+  std::size_t words = 0;       ///< 1, 2 or 4 words of 32 bits a coefficient
+  Buffer<std::uint32_t> rows;  ///< row w, at w * size, holds word w of the coefficients plus 2^(32 words - 1); kept and
+                               ///< reused when it is large enough
+  std::size_t bytes() const { return rows.size() * sizeof(std::uint32_t); }
+};
 
 /// Canonical embedding (Cheon, Kim, Kim, Song 2017): slot j is the value at zeta^(5^j), zeta = exp(i pi / n).
 /// Stateless apart from tables; thread safe.
@@ -25,6 +35,12 @@ class Encoder {
   /// The same real value in every slot.
   Plaintext encode(double value, double scale, const ring::Basis& basis, bool montgomery = true) const;
 
+  /// The two halves of encode(), for those who want one prime at a time. round() throws as encode() does.
+  void round(std::span<const std::complex<double>> values, double scale, RoundedCoefficients& out) const;
+  void round(std::span<const double> values, double scale, RoundedCoefficients& out) const;
+  /// Writes the limb of ring prime `prime`, c.size residues in NTT domain.
+  void residues(const RoundedCoefficients& c, int prime, bool montgomery, std::uint32_t* out) const;
+
   /// Slots of a polynomial given by exact integer coefficients / scale: `poly` in any domain, dense or of a subring
   /// (then the slots repeat). Reconstructs each coefficient centred modulo the product of the basis, exactly, and
   /// rounds it to a double once. Time grows with the square of the number of limbs. Returns n/2 values.
@@ -37,8 +53,7 @@ class Encoder {
   void coefficients_to_slots(std::span<std::complex<double>> values) const;
 
  private:
-  Plaintext round_coefficients(std::span<const double> coefficients, double scale, const ring::Basis& basis,
-                               bool montgomery) const;
+  Plaintext all_residues(const RoundedCoefficients& c, double scale, const ring::Basis& basis, bool montgomery) const;
 
   ParametersPtr parameters_;
   std::vector<std::complex<double>>

@@ -3,22 +3,15 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
 
 namespace hearth::ckks {
 namespace {
-
-/// diagonal rotated to the right by `steps` in [0, slots).
-template <typename T>
-std::vector<T> rotate_right(const std::vector<T>& diagonal, int steps) {
-  const std::size_t shift = static_cast<std::size_t>(steps) % diagonal.size();
-  std::vector<T> out(diagonal.size());
-  std::rotate_copy(diagonal.begin(), diagonal.end() - static_cast<std::ptrdiff_t>(shift), diagonal.end(), out.begin());
-  return out;
-}
 
 std::size_t index_in(const std::vector<int>& steps, int step, int rotation, const char* kind) {
   const auto found = std::lower_bound(steps.begin(), steps.end(), step);
@@ -51,76 +44,64 @@ MapShape shape_of_blocks(const BasicLinearMap<T>& map) {
   return shape;
 }
 
+template <typename T>
+void copy_diagonal(const BasicLinearMap<T>& map, const DiagonalPlace& place, std::span<T> out) {
+  const std::vector<T>& values = map.blocks.at({place.output, place.input}).at(place.rotation);
+  std::copy(values.begin(), values.end(), out.begin());
+}
+
 }  // namespace
 
 MapShape shape_of(const LinearMap& map) { return shape_of_blocks(map); }
 MapShape shape_of(const ComplexLinearMap& map) { return shape_of_blocks(map); }
 
-PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map,
-                                     const BsgsPlan& plan, int level, double plain_scale)
-    : level_(level), inputs_(map.inputs), outputs_(map.outputs), plain_scale_(plain_scale), plan_(plan) {
-  encode(encoder, parameters, map);
+StoredLinearMap::StoredLinearMap(LinearMap map) : map_(std::move(map)), shape_(shape_of(map_)) {}
+
+void StoredLinearMap::diagonal(const DiagonalPlace& place, std::span<double> out) const {
+  copy_diagonal(map_, place, out);
 }
 
-PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
-                                     const BsgsPlan& plan, int level, double plain_scale)
-    : level_(level), inputs_(map.inputs), outputs_(map.outputs), plain_scale_(plain_scale), plan_(plan) {
-  encode(encoder, parameters, map);
-}
-
-template <typename T>
-void PreparedLinearMap::encode(const Encoder& encoder, const Parameters& parameters, const BasicLinearMap<T>& map) {
-  require(map.inputs >= 1 && map.outputs >= 1, ErrorKind::kInvalidArgument,
-          "a linear map needs inputs and outputs, got {} and {}", map.inputs, map.outputs);
-  require(plan_.step >= 1 && plan_.offset >= 0 && plan_.offset < plan_.step, ErrorKind::kInvalidArgument,
-          "a plan's step must be positive and its offset below it, got {} and {}", plan_.step, plan_.offset);
+PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level,
+                       double scale)
+    : shape(std::move(map_shape)), plan(bsgs), level(at_level), plain_scale(scale), parameters_id(parameters.id()) {
+  require(shape.inputs >= 1 && shape.outputs >= 1, ErrorKind::kInvalidArgument,
+          "a linear map needs inputs and outputs, got {} and {}", shape.inputs, shape.outputs);
+  require(plan.step >= 1 && plan.offset >= 0 && plan.offset < plan.step, ErrorKind::kInvalidArgument,
+          "a plan's step must be positive and its offset below it, got {} and {}", plan.step, plan.offset);
   const int slots = static_cast<int>(parameters.slots());
-  const MapShape shape = shape_of(map);
-  terms_.resize(static_cast<std::size_t>(outputs_));
-  for (auto& giants : terms_) giants.resize(plan_.giants.size());
-
-  struct Source {
-    std::size_t giant, term;
-  };
-  std::vector<Source> sources;
-  for (const DiagonalPlace& place : shape.diagonals) {
+  std::map<std::pair<int, int>, std::vector<Term>> terms;  // [(output, giant)]
+  for (std::size_t p = 0; p < shape.diagonals.size(); ++p) {
+    const DiagonalPlace& place = shape.diagonals[p];
     check_place(shape, place, slots);
-    const std::size_t baby = index_in(plan_.babies, plan_.baby(place.rotation, slots), place.rotation, "baby");
-    const std::size_t giant = index_in(plan_.giants, plan_.giant(place.rotation, slots), place.rotation, "giant");
-    std::vector<Term>& terms = terms_[static_cast<std::size_t>(place.output)][giant];
-    sources.push_back({giant, terms.size()});
-    terms.push_back({.input = place.input, .baby = baby, .diagonal = {}});
-    extended_ = extended_ || plan_.babies[baby] != 0;
+    const std::size_t baby = index_in(plan.babies, plan.baby(place.rotation, slots), place.rotation, "baby");
+    const int giant = plan.giant(place.rotation, slots);
+    index_in(plan.giants, giant, place.rotation, "giant");
+    terms[{place.output, giant}].push_back({p, static_cast<std::size_t>(place.input), baby});
+    extended = extended || plan.babies[baby] != 0;
   }
-
-  const ring::Basis basis =
-      extended_ ? parameters.qp_basis(level_, parameters.key_set_for(level_)) : parameters.q_basis(level_);
-  parallel_for(0, sources.size(), [&](std::size_t i) {
-    const DiagonalPlace& place = shape.diagonals[i];
-    const auto [giant, term] = sources[i];
-    const std::vector<T> rotated =
-        rotate_right(map.blocks.at({place.output, place.input}).at(place.rotation), plan_.giants[giant]);
-    terms_[static_cast<std::size_t>(place.output)][giant][term].diagonal =
-        encoder.encode(rotated, plain_scale_, basis, true);
-  });
-
-  const auto order = [](const Term& a, const Term& b) {
-    return std::tuple(a.diagonal.poly.size(), a.input, a.baby) < std::tuple(b.diagonal.poly.size(), b.input, b.baby);
+  const auto order = [&](const Term& a, const Term& b) {
+    return std::tuple(shape.diagonals[a.place].period, a.input, a.baby) <
+           std::tuple(shape.diagonals[b.place].period, b.input, b.baby);
   };
-  for (auto& giants : terms_) {
-    for (std::vector<Term>& terms : giants) std::sort(terms.begin(), terms.end(), order);
+  for (auto& [key, list] : terms) {
+    std::sort(list.begin(), list.end(), order);
+    steps.push_back({static_cast<std::size_t>(key.first), key.second, std::move(list)});
   }
+  basis = extended ? parameters.qp_basis(level, parameters.key_set_for(level)) : parameters.q_basis(level);
 }
 
-void PreparedLinearMap::check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
-  require(in.size() == static_cast<std::size_t>(inputs_), ErrorKind::kInvalidArgument,
-          "the linear map takes {} ciphertexts, got {}", inputs_, in.size());
+void PlannedMap::check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
+  require(in.size() == static_cast<std::size_t>(shape.inputs), ErrorKind::kInvalidArgument,
+          "the linear map takes {} ciphertexts, got {}", shape.inputs, in.size());
+  require(parameters_id == evaluator.parameters().id(), ErrorKind::kMismatch,
+          "the linear map was made for other parameters ({:016x}, expected {:016x})", parameters_id,
+          evaluator.parameters().id());
   for (const Ciphertext& c : in) {
     require(c.parameters_id == evaluator.parameters().id(), ErrorKind::kMismatch,
             "linear map: a ciphertext belongs to other parameters ({:016x}, expected {:016x})", c.parameters_id,
             evaluator.parameters().id());
-    require(c.level == level_, ErrorKind::kInvalidArgument,
-            "the linear map was prepared for level {}, a ciphertext is at level {}", level_, c.level);
+    require(c.level == level, ErrorKind::kInvalidArgument,
+            "the linear map was prepared for level {}, a ciphertext is at level {}", level, c.level);
     require(c.parts.size() == 2, ErrorKind::kInvalidArgument,
             "linear map: expected ciphertexts of 2 parts, got {}; relinearize products first", c.parts.size());
     require(std::abs(c.scale - in[0].scale) <= 0x1p-20 * in[0].scale, ErrorKind::kInvalidArgument,
@@ -129,35 +110,69 @@ void PreparedLinearMap::check_inputs(const Evaluator& evaluator, std::span<const
   }
 }
 
+PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map,
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
+    : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
+  encode<double>(encoder, [&](const DiagonalPlace& place, std::span<double> out) { copy_diagonal(map, place, out); });
+}
+
+PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
+    : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
+  using Complex = std::complex<double>;
+  encode<Complex>(encoder, [&](const DiagonalPlace& place, std::span<Complex> out) { copy_diagonal(map, place, out); });
+}
+
+PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
+    : map_(map.shape(), plan, parameters, level, plain_scale), memory_(memory) {
+  encode<double>(encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); });
+}
+
+template <typename T, typename Values>
+void PreparedLinearMap::encode(const Encoder& encoder, const Values& values) {
+  std::vector<int> giants(map_.shape.diagonals.size());
+  for (const PlannedMap::Step& step : map_.steps) {
+    for (const PlannedMap::Term& term : step.terms) giants[term.place] = step.giant;
+  }
+  diagonals_.resize(giants.size());
+  parallel_for(0, giants.size(), [&](std::size_t p) {
+    const DiagonalPlace& place = map_.shape.diagonals[p];
+    std::vector<T> diagonal(place.period);
+    values(place, std::span<T>(diagonal));
+    // Rotated to the right by the giant step.
+    const std::size_t shift = static_cast<std::size_t>(giants[p]) % place.period;
+    std::rotate(diagonal.begin(), diagonal.end() - static_cast<std::ptrdiff_t>(shift), diagonal.end());
+    diagonals_[p] = encoder.encode(std::span<const T>(diagonal), map_.plain_scale, map_.basis, true);
+  });
+}
+
 std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluator,
                                                        std::span<const Ciphertext> in) const {
-  check_inputs(evaluator, in);
+  map_.check_inputs(evaluator, in);
   const Parameters& parameters = evaluator.parameters();
   std::vector<Ciphertext> out;
-  for (const auto& giants : terms_) {
-    Ciphertext sum{.parts = {}, .level = level_, .scale = in[0].scale * plain_scale_, .parameters_id = parameters.id()};
+  for (int o = 0; o < map_.shape.outputs; ++o) {
+    Ciphertext zero{
+        .parts = {}, .level = map_.level, .scale = in[0].scale * map_.plain_scale, .parameters_id = parameters.id()};
     for (int i = 0; i < 2; ++i) {
-      sum.parts.push_back(ring::Poly::zero(parameters.n(), parameters.q_basis(level_), ring::Domain::kNtt));
+      zero.parts.push_back(ring::Poly::zero(parameters.n(), parameters.q_basis(map_.level), ring::Domain::kNtt));
     }
-    for (std::size_t g = 0; g < giants.size(); ++g) {
-      for (const Term& term : giants[g]) {
-        Ciphertext product = evaluator.rotate(in[static_cast<std::size_t>(term.input)], plan_.babies[term.baby]);
-        evaluator.mul_plain_inplace(product, term.diagonal);
-        evaluator.add_inplace(sum, evaluator.rotate(product, plan_.giants[g]));
-      }
+    out.push_back(std::move(zero));
+  }
+  for (const PlannedMap::Step& step : map_.steps) {
+    for (const PlannedMap::Term& term : step.terms) {
+      Ciphertext product = evaluator.rotate(in[term.input], map_.plan.babies[term.baby]);
+      evaluator.mul_plain_inplace(product, diagonals_[term.place]);
+      evaluator.add_inplace(out[step.output], evaluator.rotate(product, step.giant));
     }
-    out.push_back(std::move(sum));
   }
   return out;
 }
 
 std::size_t PreparedLinearMap::bytes() const {
   std::size_t sum = 0;
-  for (const auto& giants : terms_) {
-    for (const auto& terms : giants) {
-      for (const Term& term : terms) sum += term.diagonal.poly.bytes();
-    }
-  }
+  for (const Plaintext& diagonal : diagonals_) sum += diagonal.poly.bytes();
   return sum;
 }
 

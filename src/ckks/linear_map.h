@@ -39,6 +39,29 @@ struct MapShape {
 MapShape shape_of(const LinearMap& map);
 MapShape shape_of(const ComplexLinearMap& map);
 
+/// A linear map that gives its diagonals on demand, for maps whose diagonals should not all exist at once.
+class LinearMapSource {
+ public:
+  virtual ~LinearMapSource() = default;
+  /// The same object for as long as the source lives.
+  virtual const MapShape& shape() const = 0;
+  /// Writes the values of the diagonal at `place`, one of shape().diagonals; out.size() is its period. Called from
+  /// several threads at once, and possibly more than once for a place.
+  virtual void diagonal(const DiagonalPlace& place, std::span<double> out) const = 0;
+};
+
+/// A map in memory as a source.
+class StoredLinearMap final : public LinearMapSource {
+ public:
+  explicit StoredLinearMap(LinearMap map);
+  const MapShape& shape() const override { return shape_; }
+  void diagonal(const DiagonalPlace& place, std::span<double> out) const override;
+
+ private:
+  LinearMap map_;
+  MapShape shape_;
+};
+
 /// Baby-step giant-step split of the rotations of a map: rotation = baby + giant modulo the number of slots. With s the
 /// rotation as a signed number in [-slots/2, slots/2), baby = (s + offset) mod step - offset, so that with an offset
 /// the babies lie on both sides of 0. Babies are shared by all outputs, giants by all inputs.
@@ -61,6 +84,41 @@ BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost = 1,
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
 std::vector<int> rotations(const BsgsPlan& plan);
 
+/// A shape cut up by a plan for one level: what the ways of evaluation share. Immutable after construction.
+struct PlannedMap {
+  /// One diagonal, rotated by -giant before it is encoded, that multiplies the baby-th rotation of an input.
+  struct Term {
+    std::size_t place = 0;  ///< index into shape.diagonals
+    std::size_t input = 0;
+    std::size_t baby = 0;  ///< index into plan.babies
+  };
+  /// The terms that share an output and a giant rotation.
+  struct Step {
+    std::size_t output = 0;
+    int giant = 0;            ///< rotation of their sum
+    std::vector<Term> terms;  ///< ordered by period, input and baby; never empty
+  };
+
+  /// Throws Error(kInvalidArgument) for a period that is not a power of two up to the slots, a place outside the map, a
+  /// malformed plan, or a rotation that `plan` does not cover.
+  PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level, double scale);
+  /// Throws Error unless `in` are the map's inputs at its level, of two parts and one scale.
+  void check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
+
+  MapShape shape;
+  BsgsPlan plan;
+  int level;
+  double plain_scale;
+  std::uint64_t parameters_id;
+  bool extended = false;    ///< some baby rotation is not 0, so products live over QP
+  ring::Basis basis;        ///< of the diagonals: QP when extended, else Q
+  std::vector<Step> steps;  ///< ordered by output and giant
+};
+
+/// How many bytes of rotated inputs, sums and (when streamed) diagonals an evaluation holds at once unless told
+/// otherwise. Results come on top. Less memory means that inputs are rotated repeatedly.
+inline constexpr std::size_t kLinearMapMemory = std::size_t{256} << 20;
+
 /// A map encoded for one level and plaintext scale. Double hoisting (Bossuat et al. 2021, Alg. 6): one decomposition
 /// per input, baby rotations stay over QP, products accumulate over QP, one ModDown + key switch per giant step, one
 /// final ModDown. Periodic diagonals stay short. Differs: limb by limb, so that the rotated inputs exist for one limb
@@ -69,12 +127,14 @@ std::vector<int> rotations(const BsgsPlan& plan);
 class PreparedLinearMap {
  public:
   /// Encodes every diagonal at `plain_scale` on qp_basis(level, key_set_for(level)) (on q_basis(level) when there are
-  /// no baby rotations). Runs in parallel. Throws Error(kInvalidArgument) for a diagonal whose length is not a power of
-  /// two up to the slots, a block outside the map, or a rotation that `plan` does not cover.
+  /// no baby rotations). Runs in parallel. `memory`: what apply() may hold, see kLinearMapMemory; one step and the
+  /// rotations of one input are held even if they need more. Throws as PlannedMap does.
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map, const BsgsPlan& plan,
-                    int level, double plain_scale);
+                    int level, double plain_scale, std::size_t memory = kLinearMapMemory);
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
-                    const BsgsPlan& plan, int level, double plain_scale);
+                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory);
+  PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
+                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory);
 
   /// in.size() == inputs, all at `level` with equal scale. Result: `outputs` ciphertexts at the same level with scale
   /// in.scale * plain_scale (not rescaled). Every output must have at least one diagonal, else it is a zero encryption
@@ -84,28 +144,15 @@ class PreparedLinearMap {
   std::vector<Ciphertext> apply_naive(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
   std::size_t bytes() const;  ///< of encoded diagonals
-  int level() const { return level_; }
+  int level() const { return map_.level; }
 
  private:
-  friend class LinearMapRun;
+  template <typename T, typename Values>
+  void encode(const Encoder& encoder, const Values& values);
 
-  /// One diagonal, already rotated by -giant, that multiplies the baby-th rotation of an input.
-  struct Term {
-    int input = 0;
-    std::size_t baby = 0;  ///< index into plan_.babies
-    Plaintext diagonal;
-  };
-
-  template <typename T>
-  void encode(const Encoder& encoder, const Parameters& parameters, const BasicLinearMap<T>& map);
-  void check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
-
-  int level_ = 0, inputs_ = 0, outputs_ = 0;
-  double plain_scale_ = 1;
-  BsgsPlan plan_;
-  bool extended_ = false;  ///< some baby rotation is not 0, so products live over QP
-  /// [output][giant index] -> terms ordered by the length of their diagonals, then by input and baby.
-  std::vector<std::vector<std::vector<Term>>> terms_;
+  PlannedMap map_;
+  std::size_t memory_;
+  std::vector<Plaintext> diagonals_;  ///< by place, rotated by -giant
 };
 
 }  // namespace hearth::ckks

@@ -1,0 +1,152 @@
+#include "ckks/linear_map_run.h"
+
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "ring/limbs.h"
+
+namespace hearth::ckks {
+namespace {
+
+void add_pair(const MapRun& run, ExtendedPair& to, const ExtendedPair& from) {
+  const ring::Ring& ring = run.evaluator().parameters().ring();
+  ring::add(ring, to.c0, from.c0);
+  ring::add(ring, to.c1, from.c1);
+}
+
+/// Limb j of the rotation by g: (c0 + ks0, ks1) permuted, where c0 carries P already when the map is extended.
+void rotate_sum(const MapRun& run, const ExtendedPair& sum, const DigitRows& digits, const SwitchingKey& key,
+                std::uint32_t g, std::size_t j, std::uint32_t* out0, std::uint32_t* out1) {
+  const SwitchLayout& layout = run.layout();
+  if (!run.map().extended) {
+    const std::uint32_t* c0 = j < layout.q_limbs() ? sum.c0.limb(j) : nullptr;
+    return rotate_limb(layout, digits, key, g, j, c0, out0, out1);
+  }
+  const ring::Kernels& k = ring::kernels();
+  Scratch<std::uint32_t> rows(2 * run.n());
+  multiply_limb(layout, digits, key, j, rows.data(), rows.data() + run.n());
+  k.add(rows.data(), rows.data(), sum.c0.limb(j), run.n(), layout.modulus(j));
+  k.automorphism(out0, rows.data(), g, layout.parameters().log_n());
+  k.automorphism(out1, rows.data() + run.n(), g, layout.parameters().log_n());
+}
+
+}  // namespace
+
+MapRun::MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<const Ciphertext> in)
+    : map_(map),
+      evaluator_(evaluator),
+      in_(in),
+      layout_(evaluator.parameters(), map.level, evaluator.parameters().key_set_for(map.level)) {
+  check_keys();
+}
+
+void MapRun::check_keys() const {
+  std::set<int> steps;
+  for (const PlannedMap::Step& step : map_.steps) {
+    steps.insert(step.giant);
+    for (const PlannedMap::Term& term : step.terms) steps.insert(map_.plan.babies[term.baby]);
+  }
+  steps.erase(0);
+  for (const int step : steps) layout_.check(evaluator_.keys().rotation(layout_.set(), galois(step)));
+}
+
+std::vector<InputRotation> MapRun::rotations(std::size_t begin, std::size_t end) const {
+  std::vector<bool> used(index_count());
+  for (std::size_t s = begin; s < end; ++s) {
+    for (const PlannedMap::Term& term : map_.steps[s].terms) used[index(term.input, term.baby)] = true;
+  }
+  std::vector<InputRotation> out;
+  const std::size_t babies = map_.plan.babies.size();
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (used[i]) out.push_back({i / babies, i % babies});
+  }
+  return out;
+}
+
+std::size_t MapRun::hoisted_bytes() const {
+  return map_.extended ? layout_.digits().size() * layout_.limbs() * n() * sizeof(std::uint32_t) : 0;
+}
+
+LimbRows MapRun::rotate_limb_of(const InputRotation& r, const Hoisted& hoisted, std::size_t j, std::uint32_t* row0,
+                                std::uint32_t* row1) const {
+  const int step = map_.plan.babies[r.baby];
+  const Ciphertext& c = in_[r.input];
+  const bool special = j >= layout_.q_limbs();
+  if (step != 0) {
+    const std::uint32_t g = galois(step);
+    const DigitRows digits(layout_, hoisted);
+    const SwitchingKey& key = evaluator_.keys().rotation(layout_.set(), g);
+    rotate_limb(layout_, digits, key, g, j, special ? nullptr : c.parts[0].limb(j), row0, row1);
+    return {row0, row1};
+  }
+  if (!map_.extended) return {c.parts[0].limb(j), c.parts[1].limb(j)};
+  if (special) return {};  // P times the input vanishes here
+  const ring::Modulus& m = layout_.modulus(j);
+  const std::uint32_t p = layout_.special_product(j), companion = ring::shoup(p, m);
+  ring::kernels().mul_scalar(row0, c.parts[0].limb(j), p, companion, n(), m);
+  ring::kernels().mul_scalar(row1, c.parts[1].limb(j), p, companion, n(), m);
+  return {row0, row1};
+}
+
+ring::Poly MapRun::poly(std::size_t limbs) const {
+  const ring::Basis& all = layout_.basis();
+  return {n(), ring::Basis(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(limbs)), ring::Domain::kNtt};
+}
+
+ExtendedPair MapRun::sum() const { return {poly(limbs()), poly(limbs())}; }
+
+void OutputSum::add(const MapRun& run, ExtendedPair& sum, int giant) {
+  if (giant != 0) return add_rotated(run, sum, run.galois(giant));
+  ExtendedPair& to = run.map().extended ? total_ : unrotated_;
+  if (to.c0.empty()) {
+    to = std::exchange(sum, {});
+  } else {
+    add_pair(run, to, sum);
+  }
+}
+
+/// total += the rotation of `sum`, over QP and times P.
+void OutputSum::add_rotated(const MapRun& run, const ExtendedPair& sum, std::uint32_t g) {
+  const SwitchLayout& layout = run.layout();
+  const std::size_t n = run.n();
+  const SwitchingKey& key = run.evaluator().keys().rotation(layout.set(), g);
+  const bool extended = run.map().extended;
+  const ring::Poly divided = extended ? run.evaluator().mod_down(sum.c1, layout.level(), layout.set()) : ring::Poly();
+  DigitRows digits(layout, extended ? divided : sum.c1);
+  const bool first = total_.c0.empty();
+  if (first) total_ = {run.poly(layout.limbs()), run.poly(layout.limbs())};
+  ring::for_each_limb(layout.limbs(), 4 * n, [&](std::size_t j) {
+    digits.finish(j);
+    std::uint32_t *to0 = total_.c0.limb(j), *to1 = total_.c1.limb(j);
+    if (first) return rotate_sum(run, sum, digits, key, g, j, to0, to1);
+    Scratch<std::uint32_t> rows(2 * n);
+    rotate_sum(run, sum, digits, key, g, j, rows.data(), rows.data() + n);
+    ring::kernels().add(to0, to0, rows.data(), n, layout.modulus(j));
+    ring::kernels().add(to1, to1, rows.data() + n, n, layout.modulus(j));
+  });
+}
+
+Ciphertext OutputSum::finish(const MapRun& run) {
+  const SwitchLayout& layout = run.layout();
+  Ciphertext out{.parts = {},
+                 .level = run.map().level,
+                 .scale = run.in()[0].scale * run.map().plain_scale,
+                 .parameters_id = run.evaluator().parameters().id()};
+  const bool divides = !total_.c0.empty();
+  for (int i = 0; i < 2; ++i) {
+    out.parts.push_back(divides ? run.poly(layout.q_limbs())
+                                : ring::Poly::zero(run.n(), run.poly(layout.q_limbs()).basis(), ring::Domain::kNtt));
+  }
+  if (divides) mod_down_pair(layout, total_, out.parts[0], out.parts[1]);
+  if (!unrotated_.c0.empty()) {
+    const ring::Ring& ring = run.evaluator().parameters().ring();
+    ring::add(ring, out.parts[0], unrotated_.c0);
+    ring::add(ring, out.parts[1], unrotated_.c1);
+  }
+  total_ = {};
+  unrotated_ = {};
+  return out;
+}
+
+}  // namespace hearth::ckks

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ckks/key_switching.h"
+#include "ckks/linear_map.h"
+
+namespace hearth::ckks {
+
+/// A rotation of an input that some term needs: `baby` is an index into the plan's babies.
+struct InputRotation {
+  std::size_t input = 0, baby = 0;
+};
+
+/// Half pairs of one limb; both null where the value is zero.
+struct LimbRows {
+  const std::uint32_t *c0 = nullptr, *c1 = nullptr;
+};
+
+/// What one evaluation of a planned map knows, however it orders its work: the inputs, their baby rotations, and how
+/// sums over QP become outputs. References must outlive it; const methods are thread safe.
+class MapRun {
+ public:
+  /// Throws Error(kMismatch) when a key is missing, so that this happens before work starts.
+  MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<const Ciphertext> in);
+
+  const PlannedMap& map() const { return map_; }
+  const Evaluator& evaluator() const { return evaluator_; }
+  const SwitchLayout& layout() const { return layout_; }
+  std::span<const Ciphertext> in() const { return in_; }
+  std::size_t n() const { return layout_.n(); }
+  /// Limbs of products and sums: those of QP when the map is extended, else those of Q.
+  std::size_t limbs() const { return map_.basis.size(); }
+  std::size_t pair_bytes() const { return 2 * limbs() * n() * sizeof(std::uint32_t); }
+
+  /// The rotations that steps [begin, end) use, by input and baby.
+  std::vector<InputRotation> rotations(std::size_t begin, std::size_t end) const;
+  /// Position of (input, baby) in a table of all of them.
+  std::size_t index(std::size_t input, std::size_t baby) const { return input * map_.plan.babies.size() + baby; }
+  std::size_t index_count() const { return in_.size() * map_.plan.babies.size(); }
+
+  bool needs_hoisting(const InputRotation& r) const { return map_.plan.babies[r.baby] != 0; }
+  std::size_t hoisted_bytes() const;  ///< of the digits of one input
+  Hoisted hoist(std::size_t input) const { return evaluator_.hoist(in_[input].parts[1], map_.level); }
+  /// Limb j of a rotated input (times P when the map is extended): in row0 and row1, which hold n words each, or where
+  /// the input itself lies. `hoisted` is not looked at where needs_hoisting() is false.
+  LimbRows rotate_limb_of(const InputRotation& r, const Hoisted& hoisted, std::size_t j, std::uint32_t* row0,
+                          std::uint32_t* row1) const;
+
+  ExtendedPair sum() const;  ///< an uninitialised pair on limbs() primes
+  ring::Poly poly(std::size_t limbs) const;
+  std::uint32_t galois(int step) const { return galois_element(step, evaluator_.parameters().log_n()); }
+
+ private:
+  void check_keys() const;
+
+  const PlannedMap& map_;
+  const Evaluator& evaluator_;
+  std::span<const Ciphertext> in_;
+  SwitchLayout layout_;
+};
+
+/// Gathers the sums of one output's steps. The order of calls does not change the bits. Not thread safe.
+class OutputSum {
+ public:
+  /// Adds the rotation by `giant` of `sum`, which may lose its contents.
+  void add(const MapRun& run, ExtendedPair& sum, int giant);
+  /// The output: everything added so far, divided by P; (0, 0) if that is nothing. Empties this object.
+  Ciphertext finish(const MapRun& run);
+
+ private:
+  void add_rotated(const MapRun& run, const ExtendedPair& sum, std::uint32_t g);
+
+  ExtendedPair total_;      ///< over QP, times P
+  ExtendedPair unrotated_;  ///< over Q: a sum that is neither rotated nor extended
+};
+
+}  // namespace hearth::ckks
