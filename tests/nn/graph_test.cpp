@@ -59,6 +59,8 @@ TEST(InferShape, Windows) {
   EXPECT_EQ(shape_of(op, {{1, 3, 10, 10}}), (Shape{1, 8, 4, 4}));
   const AveragePool pool{{3, 3}, {2, 2}, {}, {1, 1}, false, true};
   EXPECT_EQ(shape_of(pool, {{1, 4, 6, 7}}), (Shape{1, 4, 3, 3}));
+  EXPECT_EQ(shape_of(MaxPool{{3, 3}, {2, 2}, {}, {1, 1}, true}, {{1, 4, 6, 7}}), (Shape{1, 4, 3, 3}));
+  EXPECT_EQ(shape_of(MaxPool{{3, 3}, {2, 2}, {1, 1, 1, 1}}, {{1, 64, 112, 112}}), (Shape{1, 64, 56, 56}));
   // A last window that would start in the bottom padding is dropped.
   const AveragePool padded{{2, 2}, {3, 3}, {0, 0, 1, 1}, {1, 1}, false, true};
   EXPECT_EQ(shape_of(padded, {{1, 1, 3, 3}}), (Shape{1, 1, 1, 1}));
@@ -90,6 +92,14 @@ TEST(InferShape, RefusesWhatDoesNotFit) {
   refusal(Polynomial{Tensor(Shape{1, 1})}, {{1, 3}});
   refusal(BatchNorm{Tensor(Shape{2}), Tensor(Shape{2})}, {{1, 3}});
   refusal(GlobalAveragePool{}, {{1, 3}});
+  refusal(Max{}, {{1, 4}, {1, 5}});
+  refusal(Max{}, {{1, 4}});
+  refusal(MaxPool{}, {{1, 3}});
+  refusal(MaxPool{{9, 1}}, {{1, 3, 8, 8}});
+  // Windows of nothing but padding: before the image, behind it, and on both sides with a gap between.
+  refusal(MaxPool{{2, 2}, {1, 1}, {2, 0, 0, 0}}, {{1, 3, 8, 8}});
+  refusal(MaxPool{{2, 2}, {1, 1}, {0, 0, 0, 2}}, {{1, 3, 8, 8}});
+  refusal(MaxPool{{2, 2}, {1, 1}, {1, 1, 1, 1}, {3, 3}}, {{1, 3, 2, 2}});
   refusal(ReduceMean{{1, 1}, true}, {{1, 3}});
   refusal(ReduceMean{{2}, true}, {{1, 3}});
   refusal(ReduceMean{{}, true}, {{1, 3}});
@@ -162,6 +172,15 @@ TEST(Graph, PrintsOneLineANode) {
             "%0 = Input() [1, 3, 8, 8]  # x\n"
             "%1 = Conv2d(%0) [1, 4, 8, 8]  weights [4, 3, 3, 3], stride 1x1, pads 1,1,1,1  # c1\n"
             "%2 = Polynomial(%1) [1, 4, 8, 8]  degree 2, {0, 0, 1}  # sq  (output)\n");
+  graph.add("a", clip(0, 6), {2});
+  graph.add("p", MaxPool{{2, 2}, {2, 2}}, {3});
+  graph.add("m", Max{}, {4, 4});
+  const std::string text = to_string(graph);
+  for (const char* line :
+       {"%3 = Clip(%2) [1, 4, 8, 8]  0, 6  # a\n", "%4 = MaxPool(%3) [1, 4, 4, 4]  kernel 2x2, stride 2x2  # p\n",
+        "%5 = Max(%4, %4) [1, 4, 4, 4]  # m  (output)\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+  }
 }
 
 }  // namespace

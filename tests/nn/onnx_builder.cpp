@@ -129,7 +129,13 @@ OnnxBuilder rich_model() {
   set(conv, "pads", {1, 1, 1, 1});
   set(conv, "strides", Ints{2, 2});
   model.node("BatchNormalization", {"a", "s", "s", "s", "v"}, {"b"});
-  model.node("Pow", {"b", "two"}, {"c"});
+  model.node("Clip", {"b", "", "two"}, {"clipped"});
+  onnx::NodeProto& maxima = model.node("MaxPool", {"clipped"}, {"maxima"});
+  set(maxima, "kernel_shape", Ints{2, 2});
+  set(maxima, "pads", {0, 0, 1, 1});
+  set(model.node("LeakyRelu", {"maxima"}, {"leaky"}), "alpha", 0.5F);
+  model.node("Max", {"leaky", "b"}, {"larger"});
+  model.node("Pow", {"larger", "two"}, {"c"});
   model.integers("pads", {0, 0, 0, 0, 0, 0, 1, 1});
   model.node("Pad", {"c", "pads"}, {"e"});
   onnx::NodeProto& pool = model.node("AveragePool", {"e"}, {"f"});

@@ -272,8 +272,8 @@ class Builder {
     MaxPool op;
     op.kernel = {std::min<std::int64_t>(uniform(1, 3), shape()[2]), std::min<std::int64_t>(uniform(1, 3), shape()[3])};
     op.strides = {uniform(1, 2), uniform(1, 2)};
-    const auto below_kernel = [&](std::size_t axis) { return uniform(0, static_cast<int>(op.kernel[axis]) - 1); };
-    op.pads = {below_kernel(0), below_kernel(1), below_kernel(0), below_kernel(1)};
+    const auto below = [&](std::int64_t kernel) { return uniform(0, static_cast<int>(kernel) - 1); };
+    op.pads = {below(op.kernel[0]), below(op.kernel[1]), below(op.kernel[0]), below(op.kernel[1])};
     op.ceil_mode = chance(2);
     add(op);
   }

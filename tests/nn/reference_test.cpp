@@ -133,6 +133,53 @@ TEST(Reference, CeilModeAddsAWindowThatCountsOnlyWhatIsThere) {
   EXPECT_EQ(apply(flat, image(1, 3, {1, 3, 5})), (Tensor({1, 1, 1, 2}, {2, 5})));
 }
 
+/// Maximum pooling by its definition.
+Tensor naive_max_pool(const MaxPool& op, const Tensor& x) {
+  Tensor y(infer_shape(op, std::vector<Shape>{x.shape}));
+  std::size_t out = 0;
+  for (std::int64_t c = 0; c < x.shape[1]; ++c) {
+    for (std::int64_t oy = 0; oy < y.shape[2]; ++oy) {
+      for (std::int64_t ox = 0; ox < y.shape[3]; ++ox) {
+        std::vector<double> window;
+        for (std::int64_t ky = 0; ky < op.kernel[0]; ++ky) {
+          for (std::int64_t kx = 0; kx < op.kernel[1]; ++kx) {
+            const std::int64_t iy = oy * op.strides[0] - op.pads.top + ky * op.dilations[0];
+            const std::int64_t ix = ox * op.strides[1] - op.pads.left + kx * op.dilations[1];
+            if (iy >= 0 && ix >= 0 && iy < x.shape[2] && ix < x.shape[3]) window.push_back(at(x, c, iy, ix));
+          }
+        }
+        y.data[out++] = static_cast<float>(*std::ranges::max_element(window));
+      }
+    }
+  }
+  return y;
+}
+
+TEST(Reference, MaxPoolMatchesItsDefinition) {
+  std::uint32_t seed = 200;
+  for (const bool ceil : {false, true}) {
+    for (const Pads& pads : {Pads{}, Pads{1, 0, 0, 2}, Pads{1, 2, 1, 1}}) {
+      for (const HeightWidth strides : {HeightWidth{1, 2}, HeightWidth{2, 2}, HeightWidth{3, 3}}) {
+        for (const HeightWidth dilations : {HeightWidth{1, 1}, HeightWidth{2, 2}}) {
+          const MaxPool op{{2, 3}, strides, pads, dilations, ceil};
+          Tensor x = random_tensor({1, 3, 8, 7}, seed++);
+          for (float& v : x.data) v -= 2;  // all negative: padding must not win
+          EXPECT_EQ(apply(op, x), naive_max_pool(op, x));
+        }
+      }
+    }
+  }
+}
+
+TEST(Reference, ActivationsAndMaxima) {
+  const Tensor a = row({-2, 0.5F, 9});
+  EXPECT_EQ(apply(Activation{}, a), row({0, 0.5F, 9}));
+  EXPECT_EQ(apply(clip(-1, 6), a), row({-1, 0.5F, 6}));
+  EXPECT_EQ(apply(Activation{ActivationKind::kSigmoid}, row({0})), row({0.5F}));
+  const Tensor b = row({1, -1, 9});
+  EXPECT_EQ(evaluate(Max{}, {&a, &b}), row({1, 0.5F, 9}));
+}
+
 TEST(Reference, DenseByHand) {
   const Dense op{
       Tensor({2, 3}, {1, 0, -1, 2, 2, 2}),

@@ -230,6 +230,119 @@ TEST(Simplify, DeadNodesDisappearAndTheInputStays) {
   EXPECT_EQ(operators(simplified(graph)), (Names{}));
 }
 
+Activation activation(ActivationKind kind, double a = 0, double b = 0) { return {kind, a, b}; }
+
+using enum ActivationKind;
+
+Op scale(double factor) { return MulConstant{Tensor(Shape{}, static_cast<float>(factor))}; }
+Op shift(double offset) { return AddConstant{Tensor(Shape{}, static_cast<float>(offset))}; }
+
+/// x -> ops in turn -> times x -> `after`.
+Graph gate(const std::vector<Op>& ops, const std::vector<Op>& after = {}) {
+  Graph graph = start({1, 6});
+  for (const Op& op : ops) append(graph, op);
+  graph.add("product", Multiply{}, {0, graph.output});
+  for (const Op& op : after) append(graph, op);
+  return graph;
+}
+
+TEST(Simplify, DecomposedActivationsAreRecognised) {
+  const double root = std::sqrt(0.5);
+  const Op cubic = Polynomial{Tensor({4, 1}, {0, 0.7978845608F, 0, 0.7978845608F * 0.044715F})};
+  const std::vector<std::pair<Graph, Names>> cases = {
+      {gate({activation(kSigmoid)}), {"Silu"}},
+      {gate({scale(1.702), activation(kSigmoid)}), {"MulConstant", "Silu", "MulConstant"}},
+      {gate({activation(kHardSigmoid, 1.0F / 6, 0.5)}), {"HardSwish"}},
+      {gate({shift(3), clip(0, 6)}, {scale(1.0 / 6)}), {"HardSwish"}},
+      {gate({shift(3), clip(0, 6), scale(1.0 / 6)}), {"HardSwish"}},
+      {gate({scale(root), activation(kErf), shift(1)}, {scale(0.5)}), {"Gelu"}},
+      {gate({scale(root), activation(kErf), shift(1), scale(0.5)}), {"Gelu"}},
+      {gate({scale(root), activation(kErf), scale(0.5), shift(0.5)}), {"Gelu"}},
+      {gate({cubic, activation(kTanh), shift(1)}, {scale(0.5)}), {"GeluTanh"}}};
+  for (const auto& [graph, expected] : cases) EXPECT_EQ(operators(simplified(graph)), expected) << to_string(graph);
+  // (x / 2) (1 + erf(...)), and the tanh form written out as exporters do.
+  Graph halved = start({1, 6});
+  const ValueId half = halved.add("half", scale(0.5), {0});
+  const ValueId inner = halved.add("inner", scale(root), {0});
+  const ValueId erf = halved.add("erf", activation(kErf), {inner});
+  const ValueId one = halved.add("one", shift(1), {erf});
+  halved.add("y", Multiply{}, {half, one});
+  EXPECT_EQ(operators(simplified(halved)), (Names{"Gelu"}));
+  Graph tanh = start({1, 6});
+  const ValueId square = tanh.add("square", Multiply{}, {0, 0});
+  const ValueId cube = tanh.add("cube", Multiply{}, {square, 0});
+  const ValueId small = tanh.add("small", scale(0.044715), {cube});
+  const ValueId sum = tanh.add("sum", Add{}, {0, small});
+  append(tanh, scale(0.7978845608));
+  EXPECT_EQ(sum + 1, tanh.output);
+  append(tanh, activation(kTanh));
+  append(tanh, shift(1));
+  tanh.add("product", Multiply{}, {0, tanh.output});
+  append(tanh, scale(0.5));
+  EXPECT_EQ(operators(simplified(tanh)), (Names{"GeluTanh"}));
+}
+
+TEST(Simplify, WhatOnlyResemblesADecompositionStays) {
+  EXPECT_EQ(operators(simplified(gate({shift(2.9), clip(0, 6)}))), (Names{"AddConstant", "Clip", "Multiply"}));
+  EXPECT_EQ(operators(simplified(gate({shift(0.1), activation(kSigmoid)}))),
+            (Names{"AddConstant", "Sigmoid", "Multiply"}));
+  EXPECT_EQ(operators(simplified(gate({activation(kSigmoid), shift(0.1)}))),
+            (Names{"Sigmoid", "AddConstant", "Multiply"}));
+  EXPECT_EQ(operators(simplified(gate({scale(0.7), activation(kErf), shift(0.9)}))),
+            (Names{"MulConstant", "Erf", "AddConstant", "Multiply"}));
+  // A sigmoid that others read too is computed anyway.
+  Graph shared = gate({activation(kSigmoid)});
+  shared.add("sum", Add{}, {1, 2});
+  EXPECT_EQ(operators(simplified(shared)), (Names{"Sigmoid", "Multiply", "Add"}));
+}
+
+TEST(Simplify, ActivationsOfActivations) {
+  const std::vector<std::pair<std::vector<Op>, Names>> cases = {
+      {{Activation{}, Activation{}}, {"Relu"}},
+      {{Activation{}, clip(0, 6)}, {"Clip"}},
+      {{clip(-1, 6), Activation{}}, {"Clip"}},
+      {{clip(-1, 1), clip(2, 3)}, {"Clip"}},
+      {{activation(kSigmoid), Activation{}}, {"Sigmoid"}},
+      {{activation(kAbs), activation(kLeakyRelu, 0.1)}, {"Abs"}},
+      {{Activation{}, Reshape{{1, 3, 2}}, activation(kAbs)}, {"Relu", "Reshape"}},
+      {{activation(kLeakyRelu, 1)}, {}},
+      {{activation(kTanh), Activation{}}, {"Tanh", "Relu"}},
+      {{Activation{}, activation(kSigmoid)}, {"Relu", "Sigmoid"}}};
+  for (const auto& [ops, expected] : cases) {
+    Graph graph = start({1, 6});
+    for (const Op& op : ops) append(graph, op);
+    EXPECT_EQ(operators(simplified(graph)), expected) << to_string(graph);
+  }
+}
+
+TEST(Simplify, MaximaComeBeforeActivationsThatDoNotDecrease) {
+  Graph graph = start({1, 2, 5, 5});
+  append(graph, activation(kSigmoid));
+  append(graph, MaxPool{{3, 3}, {2, 2}, {1, 1, 1, 1}});
+  EXPECT_EQ(operators(simplified(graph)), (Names{"MaxPool", "Sigmoid"}));
+  Graph decreasing = start({1, 2, 5, 5});
+  append(decreasing, activation(kAbs));
+  append(decreasing, MaxPool{{2, 2}, {2, 2}});
+  EXPECT_EQ(operators(simplified(decreasing)), (Names{"Abs", "MaxPool"}));
+  Graph two = start({1, 4});
+  const ValueId left = two.add("left", Activation{}, {two.add("l", dense(3, 4), {0})});
+  const ValueId right = two.add("right", Activation{}, {two.add("r", scale(2), {two.add("d", dense(3, 4), {0})})});
+  two.add("max", Max{}, {left, right});
+  EXPECT_EQ(operators(simplified(two)), (Names{"Dense", "Dense", "Max", "Relu"}));
+}
+
+TEST(Simplify, MaximaOfMultiplesAreLeaky) {
+  for (const double slope : {0.1, 0.0, -1.0}) {
+    Graph graph = start({1, 6});
+    append(graph, scale(slope));
+    graph.add("max", Max{}, {0, 1});
+    EXPECT_EQ(operators(simplified(graph)), (Names{slope == 0 ? "Relu" : "LeakyRelu"}));
+  }
+  Graph same = start({1, 6});
+  same.add("max", Max{}, {0, 0});
+  EXPECT_EQ(operators(simplified(same)), (Names{}));
+}
+
 TEST(Simplify, RandomGraphsKeepTheirFunction) {
   std::vector<int> seen(std::variant_size_v<Op>, 0);
   std::size_t before = 0;
