@@ -149,6 +149,7 @@ bool move_below_maximum(Rewriter& graph, ValueId id) {
     const Op pool = graph.node(id).op;
     graph.set(x, pool, {graph.input(x)});
     graph.set(id, f, {x});
+    graph.swap_names(id, x);
     return true;
   }
   const ValueId y = graph.input(id, 1);
@@ -157,6 +158,7 @@ bool move_below_maximum(Rewriter& graph, ValueId id) {
   const ValueId later = std::max(x, y);
   graph.set(later, Max{}, {graph.input(x), graph.input(y)});
   graph.set(id, f, {later});
+  graph.swap_names(id, later);
   return true;
 }
 
@@ -199,6 +201,7 @@ bool move_activation(Rewriter& graph, ValueId id) {
   const Activation moved = *op;
   graph.set(x, moved, {graph.input(x)});
   graph.set(id, Reshape{target}, {x});
+  graph.swap_names(id, x);
   return true;
 }
 

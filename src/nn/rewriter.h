@@ -29,6 +29,8 @@ class Rewriter {
 
   /// Makes `id` compute op(inputs); inputs must come before it. The shape is inferred.
   void set(ValueId id, Op op, std::vector<ValueId> inputs);
+  /// Exchanges the names of two nodes whose operations have changed places.
+  void swap_names(ValueId a, ValueId b) { std::swap(nodes_[a].name, nodes_[b].name); }
   /// Whoever reads `id` reads `by`, a value of the same shape that comes before it.
   void replace(ValueId id, ValueId by);
 
