@@ -65,14 +65,26 @@ std::string describe_secret(const ParameterSpec& spec) {
 void check_security(const ParameterSpec& spec, const SecurityReport& report) {
   if (spec.security == Security::kNone || report.at_least_128) return;
   const int n = 1 << spec.log_n;
-  require(report.limit > 0, ErrorKind::kSecurity,
-          "log2(QP) = {:.1f} at n = {} with {}: no estimate of its security is known. Fixed weights need n = 32768 or "
-          "65536 and a weight of at least 192; use a uniform ternary secret, or Security::kNone for experiments",
-          report.log_qp, n, describe_secret(spec));
+  require(
+      report.limit > 0, ErrorKind::kSecurity,
+      "log2(QP) = {:.1f} at n = {} with {}: no estimate of its security is known. Fixed weights need n = 16384, 32768 "
+      "or 65536 and a weight of at least 192; use a uniform ternary secret, or Security::kNone for experiments",
+      report.log_qp, n, describe_secret(spec));
   fail(ErrorKind::kSecurity,
        "log2(QP) = {:.1f} exceeds {:.0f}, the most that gives 128 bits of security at n = {} with {} ({}); this would "
        "give about {:.0f} bits. Use a larger n, fewer levels or special primes, or Security::kNone for experiments",
        report.log_qp, report.limit, n, describe_secret(spec), report.source, report.estimated_bits);
+}
+
+void check_encapsulation(const ParameterSpec& spec, double log_qp) {
+  if (spec.security == Security::kNone || spec.encapsulated_weight == 0) return;
+  const SecurityReport report = assess_encapsulation(spec.log_n, spec.encapsulated_weight, log_qp);
+  require(
+      report.at_least_128, ErrorKind::kSecurity,
+      "the key to an encapsulated secret of Hamming weight {} at n = {} and {:.1f} bits has no estimate of 128 bits "
+      "of security; use a weight of at least 32, n of at least 32768 and at most 90 bits, or Security::kNone for "
+      "experiments",
+      spec.encapsulated_weight, 1 << spec.log_n, log_qp);
 }
 
 void append(std::vector<std::uint32_t>& words, const std::vector<int>& values) {
@@ -120,6 +132,7 @@ Parameters::Parameters(const ParameterSpec& spec) : spec_(spec), cache_(std::mak
   }
   security_ = assess_security(spec, log_qp);
   check_security(spec, security_);
+  check_encapsulation(spec, log2_product(*ring_, qp_basis(0, 0)));
   id_ = fingerprint(spec, *ring_);
 }
 

@@ -58,6 +58,11 @@ double max_log_qp_128(int log_n, SecretKind secret, int hamming_weight);
 /// Judges a spec whose largest key modulus has `log_qp` bits.
 SecurityReport assess_security(const ParameterSpec& spec, double log_qp);
 
+/// Of the keys that switch *to* an encapsulated sparse secret of weight `hamming_weight`, whose modulus (q0 and the
+/// special primes they use) has `log_qp` bits. `limit` is the largest log_qp for which there is an estimate of at least
+/// 128 bits, 0 when there is none; `estimated_bits` that of the nearest row that is no easier to keep safe, or 0.
+SecurityReport assess_encapsulation(int log_n, int hamming_weight, double log_qp);
+
 /// An immutable, validated parameter set with its ring. Share by shared_ptr; thread safe.
 ///
 /// Ring prime indices: levels in order (level 0 first), then the special primes. So the basis of a ciphertext at level

@@ -37,6 +37,8 @@ TEST(Security, TableHasTheRowsOfItsSources) {
   for (const auto& [log_n, limit] : uniform) {
     EXPECT_EQ(max_log_qp_128(log_n, SecretKind::kUniformTernary, 0), limit);
   }
+  EXPECT_EQ(max_log_qp_128(14, SecretKind::kSparseTernary, 192), 400);
+  EXPECT_EQ(max_log_qp_128(14, SecretKind::kSparseTernary, 512), 424);
   EXPECT_EQ(max_log_qp_128(15, SecretKind::kSparseTernary, 192), 808);
   EXPECT_EQ(max_log_qp_128(16, SecretKind::kSparseTernary, 192), 1635);
   EXPECT_EQ(max_log_qp_128(15, SecretKind::kSparseTernary, 512), 864);
@@ -46,7 +48,7 @@ TEST(Security, TableHasTheRowsOfItsSources) {
 TEST(Security, UnknownRowsAreZero) {
   EXPECT_EQ(max_log_qp_128(10, SecretKind::kUniformTernary, 0), 0);
   EXPECT_EQ(max_log_qp_128(18, SecretKind::kUniformTernary, 0), 0);
-  EXPECT_EQ(max_log_qp_128(14, SecretKind::kSparseTernary, 512), 0);
+  EXPECT_EQ(max_log_qp_128(13, SecretKind::kSparseTernary, 512), 0);
   EXPECT_EQ(max_log_qp_128(17, SecretKind::kSparseTernary, 512), 0);
   EXPECT_EQ(max_log_qp_128(16, SecretKind::kSparseTernary, 191), 0);
 }
@@ -93,8 +95,55 @@ TEST(Security, SparseSecretsUseTheirOwnRows) {
 }
 
 TEST(Security, SparseSecretsWithoutAnEstimateAreRefused) {
-  for (const ParameterSpec& spec : {sparse_spec(14, 2, 192), sparse_spec(16, 2, 64), sparse_spec(17, 2, 512)}) {
+  for (const ParameterSpec& spec : {sparse_spec(13, 2, 192), sparse_spec(16, 2, 64), sparse_spec(17, 2, 512)}) {
     EXPECT_NE(refusal(spec).find("no estimate"), std::string::npos);
+  }
+}
+
+TEST(Security, FixedWeightsNeverAllowMoreThanUniformSecrets) {
+  for (const int log_n : {14, 15, 16}) {
+    const double dense = max_log_qp_128(log_n, SecretKind::kUniformTernary, 0);
+    const double heavy = max_log_qp_128(log_n, SecretKind::kSparseTernary, 512);
+    const double light = max_log_qp_128(log_n, SecretKind::kSparseTernary, 192);
+    EXPECT_LT(heavy, dense);
+    EXPECT_LT(light, heavy);
+  }
+}
+
+TEST(Security, EncapsulatedSecretsHaveTheEstimatesOfTheirRows) {
+  const SecurityReport report = assess_encapsulation(15, 32, 60);
+  EXPECT_TRUE(report.at_least_128);
+  EXPECT_EQ(report.estimated_bits, 168.5);
+  EXPECT_FALSE(report.source.empty());
+  EXPECT_EQ(assess_encapsulation(15, 32, 60.1).estimated_bits, 156.3);
+  EXPECT_EQ(assess_encapsulation(16, 32, 60).estimated_bits, 192.0);
+  // A row covers what is no easier to break: heavier secrets, longer ones, smaller moduli.
+  EXPECT_EQ(assess_encapsulation(16, 40, 50).estimated_bits, 192.0);
+  EXPECT_EQ(assess_encapsulation(17, 32, 60).estimated_bits, 192.0);
+  EXPECT_EQ(assess_encapsulation(16, 32, 80).estimated_bits, 156.3);
+}
+
+TEST(Security, EncapsulatedSecretsWithoutAnEstimateAreNotSafe) {
+  for (const SecurityReport& report :
+       {assess_encapsulation(15, 31, 60), assess_encapsulation(14, 31, 60), assess_encapsulation(15, 32, 91)}) {
+    EXPECT_FALSE(report.at_least_128);
+    EXPECT_EQ(report.estimated_bits, 0);
+  }
+}
+
+ParameterSpec encapsulated_spec(int log_n, int weight) {
+  ParameterSpec spec = sparse_spec(log_n, 8, 512);
+  const auto& whole = spec.key_sets.back();
+  spec.key_sets = {{0, 1, 1}, whole};
+  spec.encapsulated_weight = weight;
+  return spec;
+}
+
+TEST(Security, KeysToTheEncapsulatedSecretAreJudgedToo) {
+  EXPECT_EQ(refusal(encapsulated_spec(15, 32)), "");
+  const std::string message = refusal(encapsulated_spec(15, 24));
+  for (const char* part : {"weight 24", "n = 32768", "60.0 bits", "kNone"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << part << " is missing in: " << message;
   }
 }
 
