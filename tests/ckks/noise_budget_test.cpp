@@ -70,5 +70,90 @@ TEST(NoiseBudget, AgreesWithTheSimulationOfEverySlot) {
   }
 }
 
+NoiseBudgetSpec product(int log_n = 14) {
+  NoiseBudgetSpec s = study(log_n);
+  s.split = SlotSplit::kBeforeRescale;
+  s.hamming_weight = 512;
+  s.scale_bits = 30;
+  s.stc_radices = s.cts_radices;
+  return s;
+}
+
+TEST(NoiseBudget, TheProductIsNoNoisierThanTheStudy) {
+  for (const int log_n : {12, 14, 16}) {
+    NoiseBudgetSpec s = product(log_n);
+    const NoiseBudget here = predict_noise(s, series(63));
+    s.split = SlotSplit::kStudy;
+    EXPECT_NEAR(std::log2(here.output), std::log2(predict_noise(s, series(63)).output), 0.15) << log_n;
+  }
+}
+
+TEST(NoiseBudget, GrowsWithTheRootOfTheRingAndOfTheWeight) {
+  const double base = predict_noise(product(14), series(63)).output;
+  EXPECT_NEAR(std::log2(predict_noise(product(16), series(63)).output / base), 1, 0.1);
+  NoiseBudgetSpec heavy = product(14);
+  heavy.hamming_weight = 4 * 513 - 1;
+  EXPECT_NEAR(std::log2(predict_noise(heavy, series(63)).output / base), 1, 0.1);
+}
+
+TEST(NoiseBudget, KeySwitchWithoutRescalingCosts) {
+  NoiseBudgetSpec s = product(13);
+  const NoiseBudget before = predict_noise(s, series(63));
+  s.key_switch = 1e6;  // of no consequence where a rescaling follows
+  EXPECT_EQ(predict_noise(s, series(63)).output, before.output);
+  s.split = SlotSplit::kAfterRescale;
+  s.key_switch = 0;
+  const NoiseBudget after = predict_noise(s, series(63));
+  EXPECT_NEAR(std::log2(after.exponential / before.exponential), 0.5, 0.1);
+  s.key_switch = 150;
+  EXPECT_GT(predict_noise(s, series(63)).exponential, 8 * after.exponential);
+}
+
+// Bootstrapper::exponentials on 2^10 to 2^12 random slots, h = 512 and 32, K = 16, r = 4, degree 21, 23 levels of 30
+// bits, digits of 6 primes, when its conjugation came after the last rescaling: with one special prime more than a
+// digit has, and with as many.
+TEST(NoiseBudget, AgreesWithEncryptedExponentials) {
+  const std::vector<std::pair<double, double>> measured = {{-14.16, -11.63}, {-13.62, -10.69}, {-13.07, -9.69}};
+  for (int log_n = 11; log_n <= 13; ++log_n) {
+    NoiseBudgetSpec s = product(log_n);
+    s.split = SlotSplit::kAfterRescale;
+    const auto [quiet, loud] = measured[static_cast<std::size_t>(log_n - 11)];
+    EXPECT_NEAR(std::log2(predict_noise(s, series(3)).exponential), quiet, 0.2);
+    s.key_switch = std::sqrt(3.33 * std::exp2(log_n) / 12) * 3.2;  // 20 primes are 3 1/3 digits
+    EXPECT_NEAR(std::log2(predict_noise(s, series(3)).exponential), loud, 0.2);
+  }
+}
+
+TEST(NoiseTape, SensitivitiesAreDerivatives) {
+  // f = (x^2 + 2 x - 1) x at x = 1 + i: f' = 3 x^2 + 4 x - 1.
+  NoiseTape tape;
+  const Complex at(1, 1);
+  const int x = tape.input(at);
+  const int squared = tape.source(tape.multiply(x, x));
+  const int f = tape.multiply(tape.combine(squared, 1, x, 2, -1), x);
+  EXPECT_NEAR(std::abs(tape.value(f) - (at * at + 2.0 * at - 1.0) * at), 0, 1e-14);
+  const auto gain = tape.sensitivities(f);
+  EXPECT_NEAR(std::abs(gain[static_cast<std::size_t>(x)] - (3.0 * at * at + 4.0 * at - 1.0)), 0, 1e-14);
+  EXPECT_NEAR(std::abs(gain[static_cast<std::size_t>(squared)] - at), 0, 1e-14);
+  EXPECT_NEAR(tape.source_gain(gain), std::norm(at), 1e-14);
+}
+
+TEST(NoiseBudget, RefusesBadArguments) {
+  const auto refused = [](auto change) {
+    NoiseBudgetSpec s = product(14);
+    change(s);
+    EXPECT_THROW(predict_noise(s, series(15)), Error);
+  };
+  refused([](NoiseBudgetSpec& s) { s.cts_radices = {5, 5, 5}; });
+  refused([](NoiseBudgetSpec& s) { s.stc_radices = {5}; });
+  refused([](NoiseBudgetSpec& s) { s.wrap_bound = 0; });
+  refused([](NoiseBudgetSpec& s) { s.doublings = -1; });
+  refused([](NoiseBudgetSpec& s) { s.exp_degree = 0; });
+  refused([](NoiseBudgetSpec& s) { s.rho = 1; });
+  refused([](NoiseBudgetSpec& s) { s.log_n = 20; });
+  refused([](NoiseBudgetSpec& s) { s.encapsulated_weight = 3; });
+  EXPECT_THROW(predict_noise(product(), series(0)), Error);
+}
+
 }  // namespace
 }  // namespace hearth::ckks

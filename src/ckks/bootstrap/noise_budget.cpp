@@ -63,6 +63,7 @@ struct SlotVariance {
 };
 
 SlotVariance slot_variance(const NoiseBudgetSpec& s) {
+  // A factor averages pairs of slots: errors and values, being independent, halve in mean square with each stage.
   const bool study = s.split == SlotSplit::kStudy;
   const double n = std::exp2(s.log_n);
   double error = message_variance(s) * n;  // of slots, in periods
@@ -86,6 +87,11 @@ SlotVariance slot_variance(const NoiseBudgetSpec& s) {
   return out;
 }
 
+/// Mean square error of a slot after a conjugation that no rescaling follows.
+double conjugation_variance(const NoiseBudgetSpec& s) {
+  return rescale_variance(s) + square(s.key_switch) * std::exp2(s.log_n - 2 * s.scale_bits);
+}
+
 /// Mean squares of the real and the imaginary error of t / K when the exponential begins.
 std::pair<double, double> input_variance(const NoiseBudgetSpec& s, const SlotVariance& slots) {
   const double rescale = rescale_variance(s), k2 = square(s.wrap_bound);
@@ -96,7 +102,7 @@ std::pair<double, double> input_variance(const NoiseBudgetSpec& s, const SlotVar
       return {slots.before_last / 2 / k2 + rescale / 2, rescale / 2};
     case SlotSplit::kAfterRescale: {
       // Slots are halved before the last rescaling, so its error counts twice on the real part: 2 Re(error).
-      const double key = rescale + square(s.key_switch) * std::exp2(s.log_n - 2 * s.scale_bits);
+      const double key = conjugation_variance(s);
       return {slots.before_last / 2 / k2 + 2 * rescale + key / 2, key / 2};
     }
   }
@@ -228,6 +234,8 @@ NoiseBudget predict_noise(const NoiseBudgetSpec& s, std::span<const Complex> coe
       }
     }
   }
+  // The real part of the series is half of it plus its conjugate; half of a conjugation's error is real.
+  if (s.split == SlotSplit::kAfterRescale) mean.output += conjugation_variance(s) / 2;
   return {std::sqrt(slots.total), std::sqrt(mean.exponential), std::sqrt(mean.output)};
 }
 

@@ -7,7 +7,7 @@
 
 namespace hearth::ckks {
 
-/// How CoeffsToSlots ends, which decides what its real part carries.
+/// How real parts are taken (after CoeffsToSlots, and of the series), which decides what they carry.
 enum class SlotSplit : std::uint8_t {
   /// The sum with the conjugate is taken before the last rescaling: what the conjugation's key switch adds vanishes.
   kBeforeRescale,
