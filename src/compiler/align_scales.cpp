@@ -64,6 +64,7 @@ class Aligner {
       ArithNode copy = node;
       for (int& v : copy.inputs) v = to_[static_cast<std::size_t>(v)];
       if (joins(node.op)) align_operands(node, copy);
+      if (std::holds_alternative<arith::Activation>(node.op) && classes_.fixed(copy.inputs[0])) rescale(copy.inputs[0]);
       to_.push_back(push(std::move(copy)));
     }
     out_.output = to_[static_cast<std::size_t>(graph_.output)];
@@ -103,10 +104,13 @@ class Aligner {
     const bool one_class = std::ranges::all_of(fixed, [&](int c) { return c == fixed.front(); });
     if (one_class && others_adapt) return;
     for (int& v : copy.inputs) {
-      if (!classes_.fixed(v)) continue;
-      const ArithNode& operand = out_.nodes[static_cast<std::size_t>(v)];
-      v = push({operand.name + " (rescaled)", arith::Rescale{}, {v}, operand.shape, 1});
+      if (classes_.fixed(v)) rescale(v);
     }
+  }
+
+  void rescale(int& v) {
+    const ArithNode& operand = out_.nodes[static_cast<std::size_t>(v)];
+    v = push({operand.name + " (rescaled)", arith::Rescale{}, {v}, operand.shape, 1});
   }
 
   const ArithGraph& graph_;
@@ -119,5 +123,13 @@ class Aligner {
 }  // namespace
 
 ArithGraph align_scales(ArithGraph graph) { return Aligner(graph).run(); }
+
+std::vector<int> scale_classes(const ArithGraph& graph) {
+  ScaleClasses classes;
+  for (const ArithNode& node : graph.nodes) classes.add(node);
+  std::vector<int> out;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) out.push_back(classes.find(static_cast<int>(i)));
+  return out;
+}
 
 }  // namespace hearth::compiler

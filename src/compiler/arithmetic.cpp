@@ -35,10 +35,16 @@ std::vector<std::vector<int>> ArithGraph::users() const {
   return users;
 }
 
-Levels assign_levels(const ArithGraph& graph) {
+bool has_activations(const ArithGraph& graph) {
+  return std::ranges::any_of(graph.nodes,
+                             [](const ArithNode& node) { return std::holds_alternative<arith::Activation>(node.op); });
+}
+
+Levels assign_levels(const ArithGraph& graph, int activation_level) {
   Levels levels{std::vector<int>(graph.nodes.size(), 0), std::vector<int>(graph.nodes.size(), 0)};
   for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-    levels.work[i] = levels.result[i] + levels_of(graph.nodes[i].op);
+    const bool refreshes = std::holds_alternative<arith::Activation>(graph.nodes[i].op);
+    levels.work[i] = refreshes ? activation_level : levels.result[i] + levels_of(graph.nodes[i].op);
     for (const int v : graph.nodes[i].inputs) {
       int& below = levels.result[static_cast<std::size_t>(v)];
       below = std::max(below, levels.work[i]);
@@ -64,26 +70,28 @@ std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::ve
       return y;
     };
     values.push_back(std::visit(
-        Overload{[&](const arith::Input&) { return input; },
-                 [&](const arith::Linear& o) { return apply_affine(o.affine, x(0)); },
-                 [&](const arith::Add& o) {
-                   return map([&](auto e) { return x(0)[e] + (o.subtract ? -x(1)[e] : x(1)[e]); });
-                 },
-                 [&](const arith::Multiply&) { return map([&](auto e) { return x(0)[e] * x(1)[e]; }); },
-                 [&](const arith::Polynomial& o) {
-                   return map([&](auto e) {
-                     return std::accumulate(o.coefficients.rbegin(), o.coefficients.rend(), 0.0,
-                                            [&](double sum, double c) { return sum * x(0)[e] + c; });
-                   });
-                 },
-                 [&](const arith::AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
-                 [&](const arith::Rescale&) { return x(0); },
-                 [&](const arith::View& o) { return gather(x(0), o.source); },
-                 [&](const arith::Concat& o) {
-                   std::vector<double> all;
-                   for (std::size_t k = 0; k < node.inputs.size(); ++k) all.insert(all.end(), x(k).begin(), x(k).end());
-                   return gather(all, o.source);
-                 }},
+        Overload{
+            [&](const arith::Input&) { return input; },
+            [&](const arith::Linear& o) { return apply_affine(o.affine, x(0)); },
+            [&](const arith::Add& o) {
+              return map([&](auto e) { return x(0)[e] + (o.subtract ? -x(1)[e] : x(1)[e]); });
+            },
+            [&](const arith::Multiply&) { return map([&](auto e) { return x(0)[e] * x(1)[e]; }); },
+            [&](const arith::Polynomial& o) {
+              return map([&](auto e) {
+                return std::accumulate(o.coefficients.rbegin(), o.coefficients.rend(), 0.0,
+                                       [&](double sum, double c) { return sum * x(0)[e] + c; });
+              });
+            },
+            [&](const arith::AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
+            [&](const arith::Rescale&) { return x(0); },
+            [&](const arith::Activation& o) { return map([&](auto e) { return nn::evaluate(o.function, x(0)[e]); }); },
+            [&](const arith::View& o) { return gather(x(0), o.source); },
+            [&](const arith::Concat& o) {
+              std::vector<double> all;
+              for (std::size_t k = 0; k < node.inputs.size(); ++k) all.insert(all.end(), x(k).begin(), x(k).end());
+              return gather(all, o.source);
+            }},
         node.op));
   }
   return values;
@@ -93,22 +101,28 @@ std::string to_string(const ArithGraph& graph) {
   std::string text;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const ArithNode& node = graph.nodes[i];
-    const std::string what =
-        std::visit(Overload{[](const arith::Input&) { return std::string("input"); },
-                            [](const arith::Linear& o) {
-                              return fmt::format("linear {} x {}, {} weights", o.affine.rows, o.affine.columns,
-                                                 o.affine.weights.size());
-                            },
-                            [](const arith::Add& o) { return std::string(o.subtract ? "subtract" : "add"); },
-                            [](const arith::Multiply&) { return std::string("multiply"); },
-                            [](const arith::Polynomial& o) {
-                              return fmt::format("polynomial [{:.6g}]", fmt::join(o.coefficients, ", "));
-                            },
-                            [](const arith::AddConstant&) { return std::string("add constant"); },
-                            [](const arith::View&) { return std::string("view"); },
-                            [](const arith::Concat&) { return std::string("concat"); },
-                            [](const arith::Rescale&) { return std::string("rescale"); }},
-                   node.op);
+    const std::string what = std::visit(
+        Overload{[](const arith::Input&) { return std::string("input"); },
+                 [](const arith::Linear& o) {
+                   return fmt::format("linear {} x {}, {} weights", o.affine.rows, o.affine.columns,
+                                      o.affine.weights.size());
+                 },
+                 [](const arith::Add& o) { return std::string(o.subtract ? "subtract" : "add"); },
+                 [](const arith::Multiply&) { return std::string("multiply"); },
+                 [](const arith::Polynomial& o) {
+                   return fmt::format("polynomial [{:.6g}]", fmt::join(o.coefficients, ", "));
+                 },
+                 [](const arith::AddConstant&) { return std::string("add constant"); },
+                 [](const arith::View&) { return std::string("view"); },
+                 [](const arith::Concat&) { return std::string("concat"); },
+                 [](const arith::Rescale&) { return std::string("rescale"); },
+                 [](const arith::Activation& o) {
+                   return fmt::format("{}{}", nn::name(o.function.kind),
+                                      o.series.coefficients.empty()
+                                          ? ""
+                                          : fmt::format(" on +-{:.4g}, degree {}", o.series.bound, o.series.degree()));
+                 }},
+        node.op);
     text += fmt::format("v{:<3} {:<32} {} <- [{}]  \"{}\"\n", i, what, nn::to_string(node.shape),
                         fmt::join(node.inputs, ", "), node.name);
   }

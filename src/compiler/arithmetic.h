@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/affine.h"
+#include "compiler/fourier_series.h"
 #include "nn/graph.h"
 
 /// A network as arithmetic on flat vectors: what remains once operators are reduced to sparse matrices, products,
@@ -29,6 +30,12 @@ struct Multiply {};
 struct Polynomial {
   std::vector<double> coefficients;
 };
+/// y = f(x), element by element, by a bootstrap that refreshes x. `series` approximates f once calibrate_activations
+/// has chosen the range; before that its coefficients are empty.
+struct Activation {
+  nn::Activation function;
+  FourierSeries series{.coefficients = {}};
+};
 /// y = x + constant.
 struct AddConstant {
   std::vector<double> constant;
@@ -44,7 +51,7 @@ struct Concat {
 /// y = x, at a scale the compiler may choose; costs one level. Inserted where two branches must meet on one scale.
 struct Rescale {};
 
-using Op = std::variant<Input, Linear, Add, Multiply, Polynomial, AddConstant, View, Concat, Rescale>;
+using Op = std::variant<Input, Linear, Add, Multiply, Polynomial, AddConstant, View, Concat, Rescale, Activation>;
 
 }  // namespace arith
 
@@ -76,19 +83,24 @@ ArithGraph reduce(const nn::Graph& simplified);
 /// level in those cases, nothing in networks that end in a linear layer.
 ArithGraph mask_output(ArithGraph graph);
 
-/// The value of every node, in double precision.
+/// The value of every node, in double precision, activations exact.
 std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input);
 
 /// Inserts Rescale nodes so that at every Add and Concat all operands can be brought to one scale. Values that keep
 /// their operand's scale form a class with it; afterwards no class holds products of two different scales, nor a
-/// product and what that product is made of.
+/// product and what that product is made of, nor the operand of an activation together with a product: what enters a
+/// bootstrap has the scale that its range asks for.
 ArithGraph align_scales(ArithGraph graph);
+/// For every node the representative of its class of values with one scale.
+std::vector<int> scale_classes(const ArithGraph& graph);
 
-/// Levels each node's result must still have below it (output: 0) and the level its operation works at.
+/// Levels each node's result must still have below it (output: 0) and the level its operation works at. An activation
+/// works at `activation_level`, that of the bootstrap's input, whatever its result needs.
 struct Levels {
   std::vector<int> result, work;
 };
-Levels assign_levels(const ArithGraph& graph);
+Levels assign_levels(const ArithGraph& graph, int activation_level = 0);
+bool has_activations(const ArithGraph& graph);
 
 std::string to_string(const ArithGraph& graph);
 

@@ -1,5 +1,6 @@
 #include "compiler/compile.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -21,6 +22,7 @@ struct Candidate {
   std::vector<NodeRange> ranges;
   Lowered lowered;
   double output_rms = 0;
+  std::vector<ActivationReport> activations;
 
   double relative_error() const { return lowered.output_error / std::max(output_rms, 1e-30); }
 };
@@ -72,7 +74,7 @@ class Chooser {
     const int log_n = options_.log_n ? options_.log_n : kLargestLogN;
     fail(ErrorKind::kUnsupported,
          "model \"{}\" needs {} levels of {} bits, more than ring degree 2^{} allows at 128 bits of security "
-         "(log2(QP) at most {}); activations by bootstrapping, which would refresh levels, are not in this version{}",
+         "(log2(QP) at most {}){}",
          graph_.name, depth(), kPrimeBits, log_n, ckks::max_log_qp_128(log_n, ckks::SecretKind::kUniformTernary, 0),
          options_.log_n ? "; try a larger --log-n" : "");
   }
@@ -81,6 +83,61 @@ class Chooser {
   const std::vector<std::vector<double>>& inputs_;
   const CompileOptions& options_;
   std::optional<Candidate> best_;
+};
+
+/// Networks with activations: the smallest ring whose chain is secure.
+class BootstrapChooser {
+ public:
+  BootstrapChooser(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs,
+                   const CompileOptions& options)
+      : graph_(align_scales(graph)), inputs_(inputs), options_(options) {}
+
+  Candidate run() {
+    Candidate candidate;
+    candidate.activations = calibrate_activations(graph_, inputs_, options_.activations);
+    const int from = options_.log_n ? options_.log_n : kSmallestLogN;
+    const int to = options_.log_n ? options_.log_n : kLargestLogN;
+    for (int log_n = from; log_n <= to; ++log_n) {
+      if (!chain(log_n, graph_)) continue;
+      candidate.plan = choose_layouts(graph_, 1 << (log_n - 1));
+      // Repacking may have made stretches longer.
+      const std::optional<BootstrapChain> chosen = chain(log_n, candidate.plan.graph);
+      if (!chosen) continue;
+      candidate.parameters = ckks::Parameters::create(chosen->parameters);
+      candidate.ranges = measure_ranges(candidate.plan, inputs_);
+      candidate.output_rms = candidate.ranges[static_cast<std::size_t>(candidate.plan.graph.output)].rms;
+      candidate.lowered =
+          lower(candidate.plan, candidate.ranges, *candidate.parameters, options_.margin, chosen->bootstrap);
+      return candidate;
+    }
+    fail(ErrorKind::kUnsupported,
+         "model \"{}\": a bootstrap and the {} levels of its linear layers do not fit a ring of degree 2^{} at 128 "
+         "bits of "
+         "security{}",
+         graph_.name, linear_levels(graph_), to, options_.log_n ? "; try a larger --log-n" : "");
+  }
+
+ private:
+  /// Levels that linear layers take between activations, at most.
+  static int linear_levels(const ArithGraph& graph) {
+    const Levels levels = assign_levels(graph, kActivationLevel);
+    int most = kActivationLevel;
+    for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+      most = std::max({most, levels.result[i], levels.work[i]});
+    }
+    return most - kActivationLevel;
+  }
+
+  std::optional<BootstrapChain> chain(int log_n, const ArithGraph& graph) const {
+    const auto bootstraps = static_cast<int>(std::ranges::count_if(
+        graph.nodes, [](const ArithNode& n) { return std::holds_alternative<arith::Activation>(n.op); }));
+    return choose_bootstrap_chain(log_n, linear_levels(graph), options_.activations.degree + 1, bootstraps,
+                                  options_.security);
+  }
+
+  ArithGraph graph_;
+  const std::vector<std::vector<double>>& inputs_;
+  const CompileOptions& options_;
 };
 
 std::vector<std::vector<double>> as_vectors(const nn::Graph& graph, std::span<const nn::Tensor> calibration) {
@@ -129,7 +186,7 @@ ClientBundle client_bundle(const nn::Graph& graph, const Candidate& c, const Ser
 }  // namespace
 
 const std::vector<std::string>& compile_steps() {
-  static const std::vector<std::string> steps = {"import", "simplify", "layout", "lower", "predict"};
+  static const std::vector<std::string> steps = {"import", "simplify", "activations", "layout", "lower", "predict"};
   return steps;
 }
 
@@ -142,7 +199,8 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   const auto inputs = as_vectors(graph, calibration);
   const nn::Graph simple = nn::simplify(graph);
   const ArithGraph reduced = mask_output(reduce(simple));
-  const Candidate chosen = Chooser(reduced, inputs, options).run();
+  const Candidate chosen = has_activations(reduced) ? BootstrapChooser(reduced, inputs, options).run()
+                                                    : Chooser(reduced, inputs, options).run();
   Compiled out;
   out.server.program = chosen.lowered.program;
   check(out.server.program, *chosen.parameters);
@@ -151,6 +209,8 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   out.client = client_bundle(graph, chosen, out.server);
   out.dumps["import"] = nn::to_string(graph);
   out.dumps["simplify"] = nn::to_string(simple) + to_string(reduced);
+  out.activations = chosen.activations;
+  out.dumps["activations"] = to_string(chosen.activations);
   out.dumps["layout"] = to_string(chosen.plan);
   out.dumps["lower"] = to_string(out.server.program);
   out.dumps["predict"] = to_string(out.server.prediction);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/activations.h"
 #include "compiler/program/bundle.h"
 #include "nn/graph.h"
 
@@ -15,16 +16,18 @@ struct CompileOptions {
   int log_n = 0;        ///< 0: the smallest ring degree that fits security, slots and precision
   double margin = 2.0;  ///< outputs may exceed the largest calibrated |output| by this factor before they wrap around
   double target_error = 1e-4;  ///< wanted rms output error over output rms; a larger ring is tried when predicted worse
-  int threads = 0;             ///< for the time prediction; 0: hearth::threads()
+  ActivationOptions activations;
+  int threads = 0;  ///< for the time prediction; 0: hearth::threads()
 };
 
-/// Names of the steps in order: "import", "simplify", "layout", "lower", "predict".
+/// Names of the steps in order: "import", "simplify", "activations", "layout", "lower", "predict".
 const std::vector<std::string>& compile_steps();
 
 struct Compiled {
   ServerBundle server;
   ClientBundle client;
-  std::map<std::string, std::string> dumps;  ///< printable result of every step
+  std::vector<ActivationReport> activations;  ///< of networks that need bootstraps
+  std::map<std::string, std::string> dumps;   ///< printable result of every step
 };
 
 /// The whole chain. `calibration`: at least one input in the graph's input shape. Deterministic, except for the time

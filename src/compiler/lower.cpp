@@ -55,6 +55,7 @@ class Scales {
         noise_(parameters),
         margin_(margin) {
     find_classes();
+    fix_bootstrap_inputs();
     plan_backward();
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) scale_.push_back(actual(static_cast<int>(i)));
   }
@@ -81,10 +82,22 @@ class Scales {
     }
   }
 
+  /// A bootstrap's operand has the scale that its range asks for: half a period is half of q0.
+  void fix_bootstrap_inputs() {
+    for (const ArithNode& n : graph_.nodes) {
+      if (const auto* f = std::get_if<arith::Activation>(&n.op)) {
+        actual_[find(n.inputs[0])] = modulus(0) / (2 * f->series.half_period());
+      }
+    }
+  }
+
   /// Largest scale that keeps margin * |x| below half the modulus, with another bit in hand.
   double largest(int i, double share = 1) const {
+    const double magnitude = std::max(ranges_[static_cast<std::size_t>(i)].abs_max, 1e-6);
+    // A series is as precise as the exponential it is made of, whatever its scale.
+    if (std::holds_alternative<arith::Activation>(node(i).op)) return modulus(0) / magnitude;
     const double q = std::exp2(std::min(parameters_.log_q(levels_.result[static_cast<std::size_t>(i)]) * share, 400.0));
-    return q / (4 * margin_ * std::max(ranges_[static_cast<std::size_t>(i)].abs_max, 1e-6));
+    return q / (4 * margin_ * magnitude);
   }
 
   /// Scale that operand `x` of `user` should have, given the scale wanted of the user's result.
@@ -120,9 +133,11 @@ class Scales {
     for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
       const int self = static_cast<int>(i);
       double& own = wanted_[static_cast<std::size_t>(find(self))];
-      if (self != graph_.output || levels_.result[i] > 0) own = std::min(own, largest(self));
+      if (const auto fixed = actual_.find(find(self)); fixed != actual_.end()) own = fixed->second;
+      const bool free = !actual_.contains(find(self));
+      if (free && (self != graph_.output || levels_.result[i] > 0)) own = std::min(own, largest(self));
       if (own == unset) own = largest(self);
-      if (keeps_scale(graph_.nodes[i].op)) continue;
+      if (keeps_scale(graph_.nodes[i].op) || std::holds_alternative<arith::Activation>(graph_.nodes[i].op)) continue;
       for (const int v : graph_.nodes[i].inputs) {
         double& operand = wanted_[static_cast<std::size_t>(find(v))];
         operand = std::min({operand, wanted_operand(self, v, own), largest(v)});
@@ -169,13 +184,15 @@ class Scales {
 class Lowerer {
  public:
   Lowerer(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
-          double margin)
+          double margin, const std::optional<ckks::BootstrapSpec>& bootstrap)
       : plan_(plan),
         ranges_(ranges),
         parameters_(parameters),
         noise_(parameters),
-        levels_(assign_levels(plan.graph)),
-        scales_(plan, levels_, ranges, parameters, margin) {}
+        levels_(assign_levels(plan.graph, bootstrap ? static_cast<int>(bootstrap->stc_radices.size()) : 0)),
+        scales_(plan, levels_, ranges, parameters, margin) {
+    out_.program.bootstrap = bootstrap;
+  }
 
   Lowered run() {
     out_.program.model = plan_.graph.name;
@@ -286,6 +303,12 @@ class Lowerer {
     return push(i, AddPlainOp{value(n, 0), std::move(placed.bias)}, error(n, 0));
   }
 
+  Value emit(int i, const ArithNode& n, const arith::Activation& op) {
+    const double noise = noise_.activation(*out_.program.bootstrap, op.series);
+    const double e = std::hypot(error(n, 0), op.series.rms_error, noise);
+    return push(i, ActivationOp{value(n, 0), op.series.coefficients}, e);
+  }
+
   Value emit(int, const ArithNode& n, const arith::View&) { return value(n, 0); }
 
   Value emit(int i, const ArithNode& n, const arith::Concat&) {
@@ -313,8 +336,8 @@ class Lowerer {
 }  // namespace
 
 Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
-              double margin) {
-  return Lowerer(plan, ranges, parameters, margin).run();
+              double margin, const std::optional<ckks::BootstrapSpec>& bootstrap) {
+  return Lowerer(plan, ranges, parameters, margin, bootstrap).run();
 }
 
 }  // namespace hearth::compiler

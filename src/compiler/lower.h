@@ -38,6 +38,8 @@ struct NoiseModel {
   double plain(int period) const;
   /// Key switch at `level`: per digit, uniform residues below the digit times a Gaussian error, over P, plus rounding.
   double key_switch(int level) const;
+  /// What a bootstrap adds to the value of its series, in that value's units.
+  double activation(const ckks::BootstrapSpec& spec, const FourierSeries& series) const;
 
  private:
   const ckks::Parameters& parameters_;
@@ -53,7 +55,8 @@ struct Lowered {
 
 /// Writes the program: levels, scales (backward: the scale each value should have for least noise and no overflow;
 /// forward: what it gets), diagonals, keys. `margin`: headroom of every value over its largest calibrated magnitude.
+/// `bootstrap`: needed when the graph has activations, which have been through calibrate_activations.
 Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
-              double margin);
+              double margin, const std::optional<ckks::BootstrapSpec>& bootstrap = std::nullopt);
 
 }  // namespace hearth::compiler

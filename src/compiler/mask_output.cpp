@@ -22,6 +22,7 @@ bool clean(const ArithGraph& graph, const ArithNode& node, bool operands_clean) 
   for (const int v : node.inputs) available += graph.size(v);
   if (std::holds_alternative<arith::Linear>(node.op)) return true;
   if (const auto* p = std::get_if<arith::Polynomial>(&node.op)) return operands_clean && p->coefficients[0] == 0;
+  if (const auto* f = std::get_if<arith::Activation>(&node.op)) return operands_clean && nn::zero_at_zero(f->function);
   if (const auto* view = std::get_if<arith::View>(&node.op))
     return operands_clean && reads_all(view->source, available);
   if (const auto* concat = std::get_if<arith::Concat>(&node.op)) {

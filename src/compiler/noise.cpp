@@ -19,6 +19,11 @@ NoiseModel::NoiseModel(const ckks::Parameters& parameters) : parameters_(paramet
   rescale = std::sqrt(n / 2 * (1 + secret_weight(parameters)) / 12);
 }
 
+double NoiseModel::activation(const ckks::BootstrapSpec& spec, const FourierSeries& series) const {
+  (void)spec;
+  return 0x1p-12 * series.noise_gain() / std::sqrt(2.0);
+}
+
 double NoiseModel::plain(int period) const { return std::sqrt(period / 12.0); }
 
 double NoiseModel::key_switch(int level) const {

@@ -66,6 +66,11 @@ class SlotSimulation {
     for (double& x : out) x = evaluate_polynomial(op.coefficients, x);
     return out;
   }
+  Slots slots_of(std::size_t i, const arith::Activation& op, const Values&) const {
+    Slots out = operand(i, 0);
+    for (double& x : out) x = nn::evaluate(op.function, x);
+    return out;
+  }
   Slots slots_of(std::size_t i, const arith::AddConstant& op, const Values&) const {
     Slots out = operand(i, 0);
     const Slots constant = placed(i, op.constant);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "compiler/arithmetic.h"
+#include "compiler/max_tree.h"
 
 namespace hearth::compiler {
 namespace {
@@ -113,19 +114,19 @@ class Reducer {
     if (std::ranges::all_of(by_channel, same)) return offset_polynomial(node, by_channel);
     return channel_polynomial(node, by_channel);
   }
-  int convert(const nn::Node& node, const nn::Activation&) { uncompiled(node); }
-  int convert(const nn::Node& node, const nn::Max&) { uncompiled(node); }
-  int convert(const nn::Node& node, const nn::MaxPool&) { uncompiled(node); }
+  int convert(const nn::Node& node, const nn::Activation& op) {
+    return emit(node, arith::Activation{op}, {input(node, 0)});
+  }
+  /// max(a, b) = a + relu(b - a)
+  int convert(const nn::Node& node, const nn::Max&) {
+    const int difference = emit(node, arith::Add{true}, {input(node, 1), input(node, 0)});
+    const int excess = emit(node, arith::Activation{{nn::ActivationKind::kRelu}}, {difference});
+    return emit(node, arith::Add{}, {input(node, 0), excess});
+  }
+  int convert(const nn::Node& node, const nn::MaxPool& op) { return emit_max_tree(out_, input(node, 0), node, op); }
   template <typename T>
   int convert(const nn::Node& node, const T&) {
     return affine(node, 1);
-  }
-
-  [[noreturn]] static void uncompiled(const nn::Node& node) {
-    fail(ErrorKind::kUnsupported,
-         "node '{}' ({}): activation by bootstrapping is not available in this version; replace it by a square or "
-         "quadratic activation",
-         node.name, nn::op_name(node.op));
   }
 
   std::vector<int> both(const nn::Node& node) const { return {input(node, 0), input(node, 1)}; }

@@ -44,8 +44,12 @@ Tensor clone_at(const Tensor& tensor, int level, const ckks::Evaluator& evaluato
 /// Runs one program once: holds the live values and frees each after its last use.
 class Run {
  public:
-  Run(const Program& program, const ckks::Evaluator& evaluator, Tensor input)
-      : program_(program), evaluator_(evaluator), values_(program.instructions.size()), last_use_(values_.size(), 0) {
+  Run(const Program& program, const ckks::Evaluator& evaluator, const ckks::Bootstrapper* bootstrapper, Tensor input)
+      : program_(program),
+        evaluator_(evaluator),
+        bootstrapper_(bootstrapper),
+        values_(program.instructions.size()),
+        last_use_(values_.size(), 0) {
     for (std::size_t i = 0; i < values_.size(); ++i) {
       for (const Value v : operands(program.instructions[i].op)) last_use_[static_cast<std::size_t>(v)] = i;
     }
@@ -100,7 +104,11 @@ class Run {
   template <typename Prepared>
   Tensor evaluate(const LinearOp& op, const Instruction& ins, std::size_t, const Prepared* prepared) {
     Tensor storage;
-    Tensor out = prepared->map->apply(evaluator_, read(op.x, ins.work_level, storage));
+    const Tensor& x = read(op.x, ins.work_level, storage);
+    Tensor out = prepared->map ? prepared->map->apply(evaluator_, x)
+                               : ckks::PreparedLinearMap(evaluator_.encoder(), evaluator_.parameters(), op.map, op.plan,
+                                                         ins.work_level, op.plain_scale)
+                                     .apply(evaluator_, x);
     parallel_for(0, out.size(), [&](std::size_t i) {
       for (const int steps : op.folds) evaluator_.add_inplace(out[i], evaluator_.rotate(out[i], steps));
       evaluator_.rescale_inplace(out[i]);
@@ -174,6 +182,21 @@ class Run {
     return out;
   }
 
+  /// Two ciphertexts share a bootstrap, as its real and imaginary parts.
+  template <typename Prepared>
+  Tensor evaluate(const ActivationOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
+    const Tensor x = take(op.x, ins.work_level, index);
+    Tensor out;
+    for (std::size_t i = 0; i < x.size(); i += 2) {
+      const std::span pair = std::span(x).subspan(i, std::min<std::size_t>(2, x.size() - i));
+      for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, op.coefficients, ins.scale)) {
+        evaluator_.drop_to_level_inplace(c, ins.level);
+        out.push_back(std::move(c));
+      }
+    }
+    return out;
+  }
+
   template <typename Prepared>
   Tensor evaluate(const AddPlainOp& op, const Instruction& ins, std::size_t index, const Prepared* prepared) {
     Tensor x = take(op.x, ins.work_level, index);
@@ -193,6 +216,7 @@ class Run {
 
   const Program& program_;
   const ckks::Evaluator& evaluator_;
+  const ckks::Bootstrapper* bootstrapper_;
   std::vector<Tensor> values_;
   std::vector<std::size_t> last_use_;
 };
@@ -215,13 +239,15 @@ void check_input(const Program& program, const ckks::Parameters& parameters, con
 Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::function<void(double, double)>& progress)
     : parameters_(std::move(parameters)), program_(std::move(program)) {
   check(program_, *parameters_);
+  if (program_.bootstrap) bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap);
   const ckks::Encoder encoder(parameters_);
   const auto total = static_cast<double>(program_.instructions.size());
   for (const Instruction& ins : program_.instructions) {
     auto prepared = std::make_unique<Prepared>();
     const ring::Basis basis = parameters_->q_basis(ins.level);
     if (const auto* op = std::get_if<LinearOp>(&ins.op)) {
-      prepared->map.emplace(encoder, *parameters_, op->map, op->plan, ins.work_level, op->plain_scale);
+      if (!program_.bootstrap)
+        prepared->map.emplace(encoder, *parameters_, op->map, op->plan, ins.work_level, op->plain_scale);
       prepared->constants = encode_all(encoder, op->bias, ins.scale, basis);
     } else if (const auto* add = std::get_if<AddPlainOp>(&ins.op)) {
       prepared->constants = encode_all(encoder, add->constants, ins.scale, basis);
@@ -236,7 +262,7 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
 Executor::~Executor() = default;
 
 std::size_t Executor::plaintext_bytes() const {
-  std::size_t bytes = 0;
+  std::size_t bytes = bootstrapper_ ? bootstrapper_->bytes() : 0;
   for (const auto& p : prepared_) {
     if (!p) continue;
     if (p->map) bytes += p->map->bytes();
@@ -251,7 +277,7 @@ std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vec
           "the evaluation keys were made for other parameters than those of model \"{}\"", program_.model);
   check_input(program_, *parameters_, input);
   const ckks::Evaluator evaluator(parameters_, &keys);
-  Run run(program_, evaluator, std::move(input));
+  Run run(program_, evaluator, bootstrapper_.get(), std::move(input));
   const double start = now();
   for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
     const double begin = now();

@@ -43,7 +43,8 @@ class Executor {
   struct Prepared;
   ckks::ParametersPtr parameters_;
   compiler::Program program_;
-  std::vector<std::unique_ptr<Prepared>> prepared_;  // one an instruction, null where nothing is encoded
+  std::vector<std::unique_ptr<Prepared>> prepared_;   // one an instruction, null where nothing is encoded
+  std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
 };
 
 }  // namespace hearth::runtime

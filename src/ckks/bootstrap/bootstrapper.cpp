@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <set>
 
 #include "base/error.h"
@@ -48,24 +49,34 @@ BsgsPlan plan_of(const Parameters& p, const ComplexLinearMap& map) {
   return plan_bsgs(map, static_cast<int>(p.slots()));
 }
 
-int exponential_level_of(const Parameters& p, const BootstrapSpec& spec) {
+bool is_split(const std::vector<int>& radices, int log_slots) {
+  constexpr int kLargestRadix = 8;  // 511 diagonals
+  const bool sizes = std::all_of(radices.begin(), radices.end(), [](int r) { return r >= 1 && r <= kLargestRadix; });
+  return sizes && std::accumulate(radices.begin(), radices.end(), 0) == log_slots;
+}
+
+}  // namespace
+
+int exponential_level(const Parameters& p, const BootstrapSpec& spec) {
   return p.max_level() - static_cast<int>(spec.cts_radices.size()) - polynomial_depth(spec.exp_degree) - spec.doublings;
 }
 
-void check_spec(const Parameters& p, const BootstrapSpec& spec) {
+void check(const Parameters& p, const BootstrapSpec& spec) {
   require(p.spec().encapsulated_weight > 0, ErrorKind::kInvalidArgument,
           "bootstrapping needs parameters with an encapsulated secret");
+  require(is_split(spec.stc_radices, p.log_n() - 1) && is_split(spec.cts_radices, p.log_n() - 1),
+          ErrorKind::kInvalidArgument,
+          "the factors of the embedding must merge 1 to 8 of its {} stages each, and all together every one",
+          p.log_n() - 1);
   require(spec.wrap_bound >= 1 && spec.wrap_bound <= 1024 && spec.doublings >= 0 && spec.doublings <= 16 &&
               spec.exp_degree >= 1 && spec.exp_degree <= 255,
           ErrorKind::kInvalidArgument, "bootstrapping with K = {}, r = {}, degree {} makes no sense", spec.wrap_bound,
           spec.doublings, spec.exp_degree);
-  const int needed = static_cast<int>(spec.stc_radices.size()) + p.max_level() - exponential_level_of(p, spec);
-  require(!spec.stc_radices.empty() && !spec.cts_radices.empty() && p.max_level() > needed, ErrorKind::kInvalidArgument,
+  const int needed = static_cast<int>(spec.stc_radices.size()) + p.max_level() - exponential_level(p, spec);
+  require(p.max_level() > needed, ErrorKind::kInvalidArgument,
           "this bootstrap takes {} levels besides its series and linear layers, the parameters have {}", needed,
           p.max_level());
 }
-
-}  // namespace
 
 double exponential_error(int wrap_bound, int doublings, int degree) {
   const double bound = exponential_bound(wrap_bound, doublings);
@@ -83,7 +94,7 @@ int exponential_degree(int wrap_bound, int doublings, double target) {
 Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec)
     : parameters_(std::move(parameters)), spec_(std::move(spec)) {
   const Parameters& p = *parameters_;
-  check_spec(p, spec_);
+  check(p, spec_);
   exponential_ = exponential_series(exponential_bound(spec_.wrap_bound, spec_.doublings), spec_.exp_degree);
   const Encoder encoder(parameters_);
   const std::vector<ComplexLinearMap> down = stc_maps(p, spec_), up = cts_maps(p, spec_);
@@ -101,8 +112,6 @@ Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec)
     cts_.emplace_back(encoder, p, up[i], plan_of(p, up[i]), level, p.level_modulus(level) / divisor);
   }
 }
-
-int Bootstrapper::exponential_level() const { return exponential_level_of(*parameters_, spec_); }
 
 std::size_t Bootstrapper::bytes() const {
   std::size_t sum = 0;
@@ -246,7 +255,7 @@ std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::
 }
 
 KeyRequest bootstrap_keys(const Parameters& p, const BootstrapSpec& spec, std::size_t coefficients) {
-  check_spec(p, spec);
+  check(p, spec);
   std::set<int> relin;
   std::set<std::pair<int, std::uint32_t>> galois;
   const auto add_maps = [&](const std::vector<ComplexLinearMap>& maps, auto level_of) {
@@ -258,7 +267,7 @@ KeyRequest bootstrap_keys(const Parameters& p, const BootstrapSpec& spec, std::s
   add_maps(stc_maps(p, spec), [&](std::size_t i) { return stc_level(spec, i); });
   add_maps(cts_maps(p, spec), [&](std::size_t i) { return cts_level(p, i); });
   const int slots_level = p.max_level() - static_cast<int>(spec.cts_radices.size());
-  const int output_level = exponential_level_of(p, spec) - polynomial_depth(static_cast<int>(coefficients) - 1);
+  const int output_level = exponential_level(p, spec) - polynomial_depth(static_cast<int>(coefficients) - 1);
   for (const int level : {slots_level, output_level}) {
     galois.emplace(p.key_set_for(level), galois_conjugation(p.log_n()));
   }

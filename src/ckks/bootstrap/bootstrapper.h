@@ -20,6 +20,12 @@ struct BootstrapSpec {
   bool operator==(const BootstrapSpec&) const = default;
 };
 
+/// Throws Error(kInvalidArgument) when the parameters have no encapsulated secret or too few levels for the spec, or
+/// the spec makes no sense.
+void check(const Parameters& parameters, const BootstrapSpec& spec);
+/// Level at which the exponential comes out.
+int exponential_level(const Parameters& parameters, const BootstrapSpec& spec);
+
 /// Largest error of the Chebyshev series of exp(2 pi i K x / 2^r) on [-1, 1] cut at `degree`.
 double exponential_error(int wrap_bound, int doublings, int degree);
 /// Smallest degree whose error, grown by the r squarings, is at most `target`.
@@ -33,13 +39,13 @@ int exponential_degree(int wrap_bound, int doublings, double target);
 /// exponential_level() - polynomial_depth(n).
 class Bootstrapper {
  public:
-  /// Throws Error(kInvalidArgument) when the parameters have no encapsulated secret or too few levels for the spec.
+  /// Throws like check().
   Bootstrapper(ParametersPtr parameters, BootstrapSpec spec);
 
   const BootstrapSpec& spec() const { return spec_; }
   const Parameters& parameters() const { return *parameters_; }
   int input_level() const { return static_cast<int>(spec_.stc_radices.size()); }
-  int exponential_level() const;
+  int exponential_level() const { return ckks::exponential_level(*parameters_, spec_); }
   std::size_t bytes() const;  ///< of the encoded factors
 
   /// The scale at which values enter so that f may have the period `period`: q0 / period.

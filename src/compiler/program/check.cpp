@@ -18,7 +18,9 @@ class Checker {
       : program_(program), parameters_(parameters), index_(index), ins_(at(index)) {}
 
   void run() const {
-    want(ins_.level >= 0 && ins_.work_level >= ins_.level && ins_.work_level <= parameters_.max_level(),
+    const bool rises = std::holds_alternative<ActivationOp>(ins_.op);
+    want(ins_.level >= 0 && ins_.work_level >= 0 && (rises || ins_.work_level >= ins_.level) &&
+             ins_.work_level <= parameters_.max_level() && ins_.level <= parameters_.max_level(),
          "its levels are outside the modulus chain");
     want(std::isfinite(ins_.scale) && ins_.scale >= 1 && ins_.scale < 0x1p200, "its scale is impossible");
     want(ins_.ciphertexts >= 1 && ins_.ciphertexts <= kMaxCiphertexts, "its number of ciphertexts is impossible");
@@ -89,6 +91,19 @@ class Checker {
     costs(ckks::polynomial_depth(static_cast<int>(op.coefficients.size()) - 1));
     for (const double c : op.coefficients) finite(c);
   }
+  void check_op(const ActivationOp& op) const {
+    same_count(op.x);
+    want(program_.bootstrap.has_value(), "it bootstraps, but the program does not say how");
+    want(op.coefficients.size() >= 2 && op.coefficients.size() <= 1024, "its degree is impossible");
+    for (const auto& c : op.coefficients) {
+      finite(c.real());
+      finite(c.imag());
+    }
+    const int depth = ckks::polynomial_depth(static_cast<int>(op.coefficients.size()) - 1);
+    want(ins_.work_level == static_cast<int>(program_.bootstrap->stc_radices.size()) &&
+             ins_.level <= ckks::exponential_level(parameters_, *program_.bootstrap) - depth,
+         "its levels do not fit a bootstrap");
+  }
   void check_op(const AddPlainOp& op) const {
     costs(0);
     same_count(op.x);
@@ -143,18 +158,27 @@ class Checker {
   const Instruction& ins_;
 };
 
+void check_bootstrap(const Program& program, const ckks::Parameters& parameters) {
+  try {
+    ckks::check(parameters, *program.bootstrap);
+  } catch (const Error& error) {
+    fail(ErrorKind::kCorrupt, "program \"{}\": {}", program.model, error.what());
+  }
+}
+
 }  // namespace
 
 void check(const Program& program, const ckks::Parameters& parameters) {
   const auto count = program.instructions.size();
   require(count >= 1 && count <= 1'000'000, ErrorKind::kCorrupt,
           "program \"{}\": {} instructions, expected 1 to 1000000", program.model, count);
+  if (program.bootstrap) check_bootstrap(program, parameters);
   for (std::size_t i = 0; i < count; ++i) Checker(program, parameters, static_cast<Value>(i)).run();
   require(program.output >= 0 && static_cast<std::size_t>(program.output) < count, ErrorKind::kCorrupt,
           "program \"{}\": its output, value {}, does not exist", program.model, program.output);
   const ckks::KeyRequest needed = required_keys(program, parameters);
-  require(needed == program.keys,
-          ErrorKind::kCorrupt, "program \"{}\": the keys it lists are not the keys it uses", program.model);
+  require(needed == program.keys, ErrorKind::kCorrupt, "program \"{}\": the keys it lists are not the keys it uses",
+          program.model);
 }
 
 }  // namespace hearth::compiler

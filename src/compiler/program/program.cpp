@@ -45,7 +45,8 @@ std::string op_name(const Op& op) {
       Overload{[](const InputOp&) { return "input"; }, [](const LinearOp&) { return "linear"; },
                [](const AddOp& o) { return o.subtract ? "sub" : "add"; }, [](const MultiplyOp&) { return "multiply"; },
                [](const QuadraticOp&) { return "quadratic"; }, [](const PolynomialOp&) { return "polynomial"; },
-               [](const AddPlainOp&) { return "add_plain"; }, [](const JoinOp&) { return "join"; }},
+               [](const AddPlainOp&) { return "add_plain"; }, [](const JoinOp&) { return "join"; },
+               [](const ActivationOp&) { return "activation"; }},
       op);
 }
 
@@ -61,6 +62,9 @@ std::string to_string(const Program& program) {
                  },
                  [](const PolynomialOp& o) { return fmt::format("%{}, degree {}", o.x, o.coefficients.size() - 1); },
                  [](const AddPlainOp& o) { return fmt::format("%{}", o.x); },
+                 [](const ActivationOp& o) {
+                   return fmt::format("%{}, series of degree {}", o.x, o.coefficients.size() - 1);
+                 },
                  [](const auto& o) {
                    std::string list;
                    for (const Value v : operands(Op{o})) list += fmt::format("{}%{}", list.empty() ? "" : ", ", v);
@@ -77,6 +81,7 @@ std::string to_string(const Program& program) {
 ckks::KeyRequest required_keys(const Program& program, const ckks::Parameters& parameters) {
   std::set<int> relin;
   std::set<std::pair<int, std::uint32_t>> galois;
+  std::set<std::size_t> series;  // numbers of coefficients
   for (const Instruction& ins : program.instructions) {
     const int set = parameters.key_set_for(ins.work_level);
     const auto rotate = [&](int steps) {
@@ -89,9 +94,18 @@ ckks::KeyRequest required_keys(const Program& program, const ckks::Parameters& p
       relin.insert(set);
     } else if (std::holds_alternative<PolynomialOp>(ins.op)) {
       for (int level = ins.level; level <= ins.work_level; ++level) relin.insert(parameters.key_set_for(level));
+    } else if (const auto* activation = std::get_if<ActivationOp>(&ins.op)) {
+      series.insert(activation->coefficients.size());
     }
   }
-  return {.relinearisation_sets = {relin.begin(), relin.end()}, .galois = {galois.begin(), galois.end()}};
+  for (const std::size_t coefficients : series) {
+    const ckks::KeyRequest more = ckks::bootstrap_keys(parameters, program.bootstrap.value(), coefficients);
+    relin.insert(more.relinearisation_sets.begin(), more.relinearisation_sets.end());
+    galois.insert(more.galois.begin(), more.galois.end());
+  }
+  return {.relinearisation_sets = {relin.begin(), relin.end()},
+          .galois = {galois.begin(), galois.end()},
+          .encapsulation = !series.empty()};
 }
 
 }  // namespace hearth::compiler

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <complex>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "ckks/bootstrap/bootstrapper.h"
 #include "ckks/keys.h"
 #include "ckks/linear_map.h"
 #include "ckks/parameters.h"
@@ -74,10 +77,19 @@ struct JoinOp {
   std::vector<Part> parts;
 };
 
-using Op = std::variant<InputOp, LinearOp, AddOp, MultiplyOp, QuadraticOp, PolynomialOp, AddPlainOp, JoinOp>;
+/// out = Re sum_k coefficients[k] exp(2 pi i k x s / q0), s the scale of x, refreshed by a bootstrap. Works at the
+/// level of the bootstrap's input; the result's level is that of the series or any below. Ciphertexts are taken two by
+/// two.
+struct ActivationOp {
+  Value x = 0;
+  std::vector<std::complex<double>> coefficients;
+};
+
+using Op =
+    std::variant<InputOp, LinearOp, AddOp, MultiplyOp, QuadraticOp, PolynomialOp, AddPlainOp, JoinOp, ActivationOp>;
 
 /// Operands above the level an operation works at are dropped to it first (free): `work_level` is that level; `level`
-/// and `scale` are those of the result.
+/// and `scale` are those of the result (above work_level for activations).
 struct Instruction {
   std::string name;  ///< of the ONNX node(s) it comes from
   Op op;
@@ -90,6 +102,7 @@ struct Instruction {
 struct Program {
   std::string model;  ///< name of the model, for messages
   ckks::ParameterSpec parameters;
+  std::optional<ckks::BootstrapSpec> bootstrap;  ///< of all activations; none where there are none
   std::vector<Instruction> instructions;
   Value output = 0;
   ckks::KeyRequest keys;  ///< every evaluation key the program uses

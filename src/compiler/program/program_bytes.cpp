@@ -18,7 +18,8 @@ constexpr std::size_t kMaxCount = 0xffffffff;  // where the bytes left are the o
 static_assert(std::is_same_v<std::variant_alternative_t<1, Op>, LinearOp>);
 static_assert(std::is_same_v<std::variant_alternative_t<4, Op>, QuadraticOp>);
 static_assert(std::is_same_v<std::variant_alternative_t<7, Op>, JoinOp>);
-static_assert(std::variant_size_v<Op> == 8);
+static_assert(std::is_same_v<std::variant_alternative_t<8, Op>, ActivationOp>);
+static_assert(std::variant_size_v<Op> == 9);
 
 std::uint32_t u32_size(std::size_t size) {
   require(size <= kMaxCount, ErrorKind::kResource, "{} entries do not fit a bundle", size);
@@ -32,6 +33,7 @@ class ProgramWriter {
   void write(const Program& program) {
     out_.string(program.model);
     write_keys(out_, program.keys);
+    write_bootstrap(program.bootstrap);
     out_.i32(program.output);
     out_.u32(u32_size(program.instructions.size()));
     for (const Instruction& instruction : program.instructions) write(instruction);
@@ -48,7 +50,26 @@ class ProgramWriter {
     std::visit([this](const auto& op) { write(op); }, instruction.op);
   }
 
+  void write_bootstrap(const std::optional<ckks::BootstrapSpec>& spec) {
+    out_.boolean(spec.has_value());
+    if (!spec) return;
+    write(spec->stc_radices);
+    write(spec->cts_radices);
+    out_.i32(spec->wrap_bound);
+    out_.i32(spec->doublings);
+    out_.i32(spec->exp_degree);
+  }
+
   void write(const InputOp&) {}
+
+  void write(const ActivationOp& op) {
+    out_.i32(op.x);
+    out_.u32(u32_size(op.coefficients.size()));
+    for (const auto& c : op.coefficients) {
+      out_.f64(c.real());
+      out_.f64(c.imag());
+    }
+  }
 
   void write(const LinearOp& op) {
     out_.i32(op.x);
@@ -153,6 +174,7 @@ class ProgramReader {
     program.parameters = parameters_.spec();
     program.model = in_.string();
     program.keys = read_keys(in_, parameters_);
+    program.bootstrap = read_bootstrap();
     program.output = in_.i32();
     const std::size_t count = in_.read_count(kMaxInstructions, "instructions", 25);
     require(count > 0, ErrorKind::kCorrupt, "{} has no instructions", in_.what());
@@ -195,10 +217,36 @@ class ProgramReader {
         return read_add_plain();
       case 7:
         return read_join();
+      case 8:
+        return read_activation();
       default:
         fail(ErrorKind::kCorrupt, "{} has an operation of unknown kind {} at offset {}", in_.what(), tag,
              in_.offset() - 1);
     }
+  }
+
+  std::optional<ckks::BootstrapSpec> read_bootstrap() {
+    if (!in_.boolean()) return std::nullopt;
+    ckks::BootstrapSpec spec;
+    for (auto* radices : {&spec.stc_radices, &spec.cts_radices}) {
+      radices->resize(in_.read_count(32, "factors of the embedding", 4));
+      for (int& radix : *radices) radix = in_.i32_in(1, 32, "stages of a factor");
+    }
+    spec.wrap_bound = in_.i32();
+    spec.doublings = in_.i32();
+    spec.exp_degree = in_.i32();
+    return spec;
+  }
+
+  Op read_activation() {
+    ActivationOp op;
+    op.x = read_value();
+    op.coefficients.resize(in_.read_count(kMaxDegree, "coefficients", 2 * sizeof(double)));
+    for (auto& c : op.coefficients) {
+      const double real = in_.finite();
+      c = {real, in_.finite()};
+    }
+    return op;
   }
 
   Op read_linear() {

@@ -1,0 +1,142 @@
+#include "compiler/activations.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/error.h"
+
+namespace hearth::compiler {
+namespace {
+
+constexpr std::size_t kCells = 256;  // of the histogram of an activation's inputs
+
+/// What one activation reads.
+struct Inputs {
+  double largest = 0, square_sum = 0, slope_sum = 0;
+  std::int64_t count = 0;
+};
+
+double derivative(const nn::Activation& f, double x, double step) {
+  return (nn::evaluate(f, x + step) - nn::evaluate(f, x - step)) / (2 * step);
+}
+
+/// Probability that one normal value exceeds `bound`, when the largest of `count` values was `largest`: the standard
+/// deviation that puts the expected number of values beyond `largest` at one.
+double tail(double bound, double largest, double count) {
+  if (largest <= 0) return 0;
+  double low = 0, high = 10;
+  for (int i = 0; i < 60; ++i) {
+    const double z = (low + high) / 2;
+    (std::erfc(z / std::sqrt(2.0)) * count > 1 ? low : high) = z;
+  }
+  return std::erfc(bound / largest * low / std::sqrt(2.0));
+}
+
+class Calibrator {
+ public:
+  Calibrator(ArithGraph& graph, const std::vector<std::vector<double>>& inputs, const ActivationOptions& options)
+      : graph_(graph), options_(options), classes_(scale_classes(graph)) {
+    for (const auto& input : inputs) values_.push_back(evaluate(graph, input));
+  }
+
+  std::vector<ActivationReport> run() {
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (!activation(i)) continue;
+      seen_[i] = look(i);
+      double& largest = largest_[operand_class(i)];
+      largest = std::max(largest, seen_[i].largest);
+    }
+    std::vector<ActivationReport> reports;
+    for (const auto& [i, seen] : seen_) reports.push_back(fit(i, seen));
+    return reports;
+  }
+
+ private:
+  arith::Activation* activation(std::size_t i) { return std::get_if<arith::Activation>(&graph_.nodes[i].op); }
+  std::size_t operand(std::size_t i) const { return static_cast<std::size_t>(graph_.nodes[i].inputs[0]); }
+  int operand_class(std::size_t i) const { return classes_[operand(i)]; }
+
+  template <typename F>
+  void for_each_input(std::size_t i, const F& f) const {
+    for (const auto& values : values_) {
+      for (const double x : values[operand(i)]) f(x);
+    }
+  }
+
+  Inputs look(std::size_t i) {
+    Inputs seen;
+    for_each_input(i, [&](double x) {
+      seen.largest = std::max(seen.largest, std::abs(x));
+      seen.square_sum += x * x;
+      ++seen.count;
+    });
+    const nn::Activation& f = activation(i)->function;
+    const double step = std::max(seen.largest, 1e-6) * 1e-6;
+    for_each_input(i, [&](double x) { seen.slope_sum += std::pow(derivative(f, x, step), 2); });
+    return seen;
+  }
+
+  ActivationReport fit(std::size_t i, const Inputs& seen) {
+    arith::Activation& op = *activation(i);
+    const double largest = largest_.at(operand_class(i));
+    const double bound = options_.margin * std::max(largest, 1e-6);
+    FourierFitOptions fit_options{.degree = options_.degree, .rho = options_.rho};
+    fit_options.density.assign(kCells, 0);
+    for_each_input(i, [&](double x) {
+      const double at = (x / bound + 1) / 2 * kCells;
+      ++fit_options.density[static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(kCells - 1)))];
+    });
+    const std::vector<double> kinks = nn::kinks(op.function);
+    op.series = fit_fourier([&](double x) { return nn::evaluate(op.function, x); }, bound, fit_options, kinks);
+    const auto count = static_cast<double>(seen.count);
+    const std::string parameters = nn::parameters(op.function);
+    return {.node = static_cast<int>(i),
+            .name = graph_.nodes[i].name,
+            .function = fmt::format("{}{}", nn::name(op.function.kind),
+                                    parameters.empty() ? "" : fmt::format("({})", parameters)),
+            .largest = seen.largest,
+            .rms = std::sqrt(seen.square_sum / count),
+            .bound = bound,
+            .half_period = op.series.half_period(),
+            .degree = op.series.degree(),
+            .max_error = op.series.max_error,
+            .rms_error = op.series.rms_error,
+            .slope = std::sqrt(seen.slope_sum / count),
+            .clip_probability = tail(bound, seen.largest, count),
+            .wrap_probability = tail(op.series.half_period(), seen.largest, count)};
+  }
+
+  ArithGraph& graph_;
+  const ActivationOptions& options_;
+  std::vector<int> classes_;
+  std::vector<std::vector<std::vector<double>>> values_;  // [input][node]
+  std::map<std::size_t, Inputs> seen_;
+  std::map<int, double> largest_;  // of a class
+};
+
+}  // namespace
+
+std::vector<ActivationReport> calibrate_activations(ArithGraph& graph, const std::vector<std::vector<double>>& inputs,
+                                                    const ActivationOptions& options) {
+  require(options.margin >= 1, ErrorKind::kInvalidArgument,
+          "the margin of activations is {}, it must be at least 1: a range below the values met would clip them",
+          options.margin);
+  return Calibrator(graph, inputs, options).run();
+}
+
+std::string to_string(const std::vector<ActivationReport>& reports) {
+  std::string text =
+      fmt::format("{:<28} {:<12} {:>9} {:>9} {:>7} {:>6} {:>10} {:>10} {:>9} {:>9}\n", "activation", "function",
+                  "largest", "range", "margin", "degree", "max error", "rms error", "P(clip)", "P(wrap)");
+  for (const ActivationReport& r : reports) {
+    text += fmt::format("{:<28} {:<12} {:>9.4g} {:>9.4g} {:>6.2f}x {:>6} {:>10.2e} {:>10.2e} {:>9.1e} {:>9.1e}\n",
+                        r.name, r.function, r.largest, r.bound, r.bound / std::max(r.largest, 1e-30), r.degree,
+                        r.max_error, r.rms_error, r.clip_probability, r.wrap_probability);
+  }
+  return text;
+}
+
+}  // namespace hearth::compiler

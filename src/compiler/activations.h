@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ckks/bootstrap/bootstrapper.h"
+#include "compiler/arithmetic.h"
+
+namespace hearth::compiler {
+
+struct ActivationOptions {
+  double margin = 1.5;  ///< range over the largest |input| met in calibration
+  int degree = 63;      ///< of the Fourier series
+  double rho = 0.9;     ///< range over half a period
+};
+
+/// What calibration found out about one activation.
+struct ActivationReport {
+  int node = 0;  ///< in the graph
+  std::string name, function;
+  double largest = 0;  ///< |input| met
+  double rms = 0;      ///< of inputs
+  double bound = 0;    ///< B: the range, shared by all values that must have one scale
+  double half_period = 0;
+  int degree = 0;
+  double max_error = 0, rms_error = 0;  ///< of the series against the function on [-B, B]; rms under the inputs met
+  double slope = 0;                     ///< rms derivative at the inputs met: how much of an input's error passes
+  /// Estimates for one input value, from a tail that falls like that of a normal distribution through the largest value
+  /// met: of leaving [-B, B] (it saturates) and of passing half a period (it wraps around to a wrong value).
+  double clip_probability = 0, wrap_probability = 0;
+};
+
+/// Chooses the range of every activation from the values met on `inputs`, one for each class of values with one scale
+/// (so `graph` has been through align_scales), and fits the series.
+std::vector<ActivationReport> calibrate_activations(ArithGraph& graph, const std::vector<std::vector<double>>& inputs,
+                                                    const ActivationOptions& options = {});
+std::string to_string(const std::vector<ActivationReport>& reports);
+
+/// Modulus chain of a network with bootstraps, and their shape.
+struct BootstrapChain {
+  ckks::ParameterSpec parameters;
+  ckks::BootstrapSpec bootstrap;
+};
+
+/// `linear_level`: the level that activations come out at, at least; counts from the bottom, StC included.
+/// `coefficients`: of the longest series. Empty when 128 bits of security (if asked for) cannot be had.
+std::optional<BootstrapChain> choose_bootstrap_chain(int log_n, int linear_levels, int coefficients, int bootstraps,
+                                                     ckks::Security security);
+/// Level at which activations take their operands, for every chain that choose_bootstrap_chain returns.
+inline constexpr int kActivationLevel = 3;
+
+}  // namespace hearth::compiler
