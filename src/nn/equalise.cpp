@@ -151,7 +151,8 @@ void choose_factors(Group& group, const EqualiseLimits& limits) {
     if (group.largest[c] == 0) continue;
     double factor = std::min(limits.factor, 1 / group.largest[c]);
     if (!group.gain.empty() && group.gain[c] > 0) factor = std::min(factor, limits.gain / group.gain[c]);
-    if (factor >= 1) group.factors[c] = std::exp2(static_cast<float>(std::ilogb(factor)));
+    if (limits.powers_of_two) factor = std::exp2(std::ilogb(factor));
+    group.factors[c] = static_cast<float>(std::max(factor, 1.0));
   }
 }
 

@@ -59,8 +59,13 @@ double spread(const Calibration& calibration, ValueId id) {
   return high / low;
 }
 
+/// As far as ranges alone allow.
+const EqualiseLimits kUnlimited = {1024, 1e9, true};
+/// The default ones, but powers of two.
+const EqualiseLimits kUsual = {64, 2, true};
+
 /// equalise(graph), after checking that it computes exactly the same: powers of two do not change a rounding.
-Graph equalised(const Graph& graph, const EqualiseLimits& limits = {}) {
+Graph equalised(const Graph& graph, const EqualiseLimits& limits = kUsual) {
   const std::vector<Tensor> inputs = inputs_of(graph);
   const Calibration before = calibrate(graph, inputs);
   const Graph out = equalise(graph, before, limits);
@@ -75,7 +80,7 @@ Graph equalised(const Graph& graph, const EqualiseLimits& limits = {}) {
   return out;
 }
 
-double spread_after(const Graph& graph, ValueId id, const EqualiseLimits& limits = {}) {
+double spread_after(const Graph& graph, ValueId id, const EqualiseLimits& limits = kUsual) {
   return spread(calibrate(equalised(graph, limits), inputs_of(graph)), id);
 }
 
@@ -89,9 +94,6 @@ Graph start(const Shape& shape) {
 
 void append(Graph& graph, Op op) { graph.add("n", std::move(op), {graph.output}); }
 
-/// As far as ranges alone allow.
-const EqualiseLimits kUnlimited = {1024, 1e9};
-
 TEST(Equalise, ReluBetweenConvolutions) {
   Graph graph = start({1, 3, 6, 6});
   append(graph, conv(10, 3, 1));
@@ -99,6 +101,17 @@ TEST(Equalise, ReluBetweenConvolutions) {
   append(graph, conv(4, 10, 3));
   EXPECT_GT(spread_before(graph, 1), 16);
   EXPECT_LT(spread_after(graph, 1), 2.0);
+}
+
+TEST(Equalise, ArbitraryFactorsGoFurtherAndKeepResultsToRounding) {
+  Graph graph = start({1, 3, 6, 6});
+  append(graph, conv(10, 3, 1));
+  append(graph, Activation{});
+  append(graph, conv(4, 10, 3));
+  const std::vector<Tensor> inputs = inputs_of(graph);
+  const Graph out = equalise(graph, calibrate(graph, inputs), {1024, 1e9});
+  EXPECT_LT(spread(calibrate(out, inputs), 1), 1.0001);
+  for (const Tensor& x : inputs) EXPECT_LT(testing::distance(run(out, x), run(graph, x)), 1e-6);
 }
 
 TEST(Equalise, ThroughPoolingFlatteningConstantsAndMaxima) {
@@ -209,10 +222,10 @@ TEST(Equalise, FactorsStayWithinTheirLimits) {
     for (std::size_t i = 36; i < 54; ++i) EXPECT_EQ(std::get<Conv2d>(out.nodes[1].op).weights.data[i], 0);
     return ratios;
   };
-  EXPECT_EQ(factors({64, 2}), (std::vector<float>{1, 64, 2}));
-  EXPECT_EQ(factors({16, 1}), (std::vector<float>{1, 16, 1}));
-  EXPECT_EQ(factors({1, 2}), (std::vector<float>{1, 1, 1}));
-  EXPECT_GT(factors({4096, 1e9})[2], 64);
+  EXPECT_EQ(factors({64, 2, true}), (std::vector<float>{1, 64, 2}));
+  EXPECT_EQ(factors({16, 1, true}), (std::vector<float>{1, 16, 1}));
+  EXPECT_EQ(factors({1, 2, true}), (std::vector<float>{1, 1, 1}));
+  EXPECT_GT(factors({4096, 1e9, true})[2], 64);
 }
 
 /// Layers of uneven channels with operators between that mostly scale, and older values coming back in.
