@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "nn/convolve.h"
 
 namespace hearth::nn {
 
@@ -75,30 +76,7 @@ struct Evaluator {
 
   Tensor operator()(const Input&) const { fail(ErrorKind::kInternal, "the input of a graph is not computed"); }
 
-  Tensor operator()(const Conv2d& op) const {
-    const Shape& w = op.weights.shape;
-    const Tap tap{{x().shape[2], x().shape[3]}, {shape[2], shape[3]}, op.strides, op.dilations, op.pads};
-    const std::size_t in_plane = index(tap.in[0] * tap.in[1]);
-    const std::size_t out_plane = index(tap.out[0] * tap.out[1]);
-    Tensor y(shape);
-    std::vector<double> sum(out_plane);
-    for (std::int64_t m = 0; m < w[0]; ++m) {
-      std::ranges::fill(sum, double{op.bias.data[index(m)]});
-      const std::int64_t group = m / (w[0] / op.groups);
-      const float* weight = op.weights.data.data() + m * w[1] * w[2] * w[3];
-      for (std::int64_t c = 0; c < w[1]; ++c) {
-        const float* plane = x().data.data() + index(group * w[1] + c) * in_plane;
-        for (std::int64_t ky = 0; ky < w[2]; ++ky) {
-          for (std::int64_t kx = 0; kx < w[3]; ++kx) {
-            const double factor = *weight++;
-            tap.for_each(ky, kx, [&](std::size_t to, std::size_t from) { sum[to] += factor * plane[from]; });
-          }
-        }
-      }
-      for (std::size_t i = 0; i < out_plane; ++i) y.data[index(m) * out_plane + i] = static_cast<float>(sum[i]);
-    }
-    return y;
-  }
+  Tensor operator()(const Conv2d& op) const { return convolve(op, x(), shape); }
 
   Tensor operator()(const Dense& op) const {
     const std::size_t outputs = index(op.weights.shape[0]);

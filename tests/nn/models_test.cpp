@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/npy.h"
 #include "nn/calibrate.h"
+#include "nn/equalise.h"
 #include "nn/onnx_import.h"
 #include "nn/reference.h"
 #include "nn/simplify.h"
@@ -77,8 +78,7 @@ std::vector<Tensor> photographs(const char* folder) {
   return images_of(folder, {0.485F, 0.456F, 0.406F}, {0.229F, 0.224F, 0.225F}, 1 / 255.0F);
 }
 
-/// Largest difference between the graph's output and the recorded logits on the first `count` images, less what the
-/// recorded ones leave out in front.
+/// Largest difference between the graph's output and the recorded logits on the first `count` images.
 double logit_error(const Graph& graph, const std::vector<Tensor>& images, const std::filesystem::path& logits,
                    std::size_t count) {
   const NpyArray expected = read_npy(kData / logits);
@@ -108,6 +108,34 @@ TEST(RealModels, MobileNetLogitsAreReproduced) {
   const Graph graph = simplify(import_onnx(kData / "models/mobilenet_v2_1.0_224.onnx"));
   const std::vector<Tensor> images = images_of("imagenet", {1, 1, 1}, {1, 1, 1}, 1 / 127.5F);
   EXPECT_LT(logit_error(graph, images, "imagenet/mobilenet_v2_logits.npy", 1), 1e-3) << to_string(graph);
+}
+
+TEST(RealModels, ResNet50LogitsAreReproduced) {
+  SKIP_WITHOUT_DATA();
+  const Graph graph = simplify(import_onnx(kData / "models/resnet50_imagenet.onnx"));
+  EXPECT_LT(logit_error(graph, photographs("imagenet"), "imagenet/resnet50_logits.npy", 1), 1e-3);
+}
+
+TEST(RealModels, EqualisedResNet20KeepsItsLogitsAndNarrowsItsChannels) {
+  SKIP_WITHOUT_DATA();
+  const Graph graph = simplify(import_onnx(kData / "models/resnet20_cifar10.onnx"));
+  const std::vector<Tensor> images = photographs("cifar10");
+  const std::vector<Tensor> some(images.begin(), images.begin() + 4);
+  const Calibration before = calibrate(graph, some);
+  const Graph equal = equalise(graph, before);
+  EXPECT_LT(logit_error(equal, images, "cifar10/resnet20_logits.npy", 4), 1e-4);
+  const Calibration after = calibrate(equal, some);
+  // Channels that use less than half of their layer's range, over all activations.
+  const auto narrow = [&](const Calibration& calibration) {
+    int count = 0;
+    for (const Node& node : graph.nodes) {
+      if (!std::holds_alternative<Activation>(node.op)) continue;
+      const ValueRange& range = calibration.values[node.inputs[0]];
+      for (const Range& channel : range.channels) count += 2 * channel.abs_max < range.overall.abs_max ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_LT(3 * narrow(after), narrow(before));
 }
 
 }  // namespace

@@ -110,6 +110,17 @@ TEST(Reference, ConvolutionMatchesItsDefinition) {
   }
 }
 
+// More output channels, positions and taps than one piece of the work holds, and none a multiple of it.
+TEST(Reference, LargeConvolutionsMatchTheirDefinition) {
+  for (const std::int64_t groups : {1, 3}) {
+    Conv2d op{random_tensor({groups * 67, 61, 3, 3}, 1), random_tensor({groups * 67}, 2), groups, {1, 1}, {1, 1, 1, 1}};
+    const Tensor x = random_tensor({1, groups * 61, 13, 11}, 3);
+    EXPECT_LT(distance(apply(op, x), naive_conv(op, x)), 1e-5);
+    op.strides = {2, 1};
+    EXPECT_LT(distance(apply(op, x), naive_conv(op, x)), 1e-5);
+  }
+}
+
 TEST(Reference, AveragePoolMatchesItsDefinition) {
   std::uint32_t seed = 100;
   for (const bool count_pad : {false, true}) {
