@@ -1,6 +1,7 @@
 // The modulus chain of networks with bootstraps.
 #include <algorithm>
 
+#include "ckks/bootstrap/wrap_bound.h"
 #include "ckks/polynomial.h"
 #include "compiler/activations.h"
 #include "compiler/lower.h"
@@ -11,6 +12,8 @@ namespace {
 constexpr int kMainWeight = 512;         // h of the main secret
 constexpr int kEncapsulatedWeight = 32;  // of the one under which ModRaise works
 constexpr int kMaxPrimes = 64;
+/// log2 of the probability that any bootstrap of a run leaves the range of its exponential.
+constexpr double kLog2Failure = -40;
 
 /// Splits `total` stages evenly over `parts`, the larger ones first.
 std::vector<int> split(int total, int parts) {
@@ -33,12 +36,11 @@ int digit_primes(int q, int available) {
 
 std::optional<BootstrapChain> choose_bootstrap_chain(int log_n, int linear_levels, int coefficients, int bootstraps,
                                                      ckks::Security security) {
-  (void)bootstraps;
   BootstrapChain chain;
   ckks::BootstrapSpec& boot = chain.bootstrap;
   boot.stc_radices = split(log_n - 1, kActivationLevel);
   boot.cts_radices = split(log_n - 1, 3);
-  boot.wrap_bound = 13;
+  boot.wrap_bound = ckks::smallest_wrap_bound(kEncapsulatedWeight, log_n, std::max(bootstraps, 1), kLog2Failure);
   boot.doublings = 4;
   boot.exp_degree = ckks::exponential_degree(boot.wrap_bound, boot.doublings, 0x1p-17);
   const int bottom = kActivationLevel + linear_levels;

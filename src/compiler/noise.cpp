@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "ckks/bootstrap/noise_budget.h"
 #include "compiler/lower.h"
 
 namespace hearth::compiler {
@@ -20,8 +21,18 @@ NoiseModel::NoiseModel(const ckks::Parameters& parameters) : parameters_(paramet
 }
 
 double NoiseModel::activation(const ckks::BootstrapSpec& spec, const FourierSeries& series) const {
-  (void)spec;
-  return 0x1p-12 * series.noise_gain() / std::sqrt(2.0);
+  const ckks::ParameterSpec& p = parameters_.spec();
+  const ckks::NoiseBudgetSpec budget{.log_n = p.log_n,
+                                     .hamming_weight = static_cast<int>(secret_weight(parameters_)),
+                                     .encapsulated_weight = p.encapsulated_weight,
+                                     .scale_bits = std::log2(parameters_.level_modulus(0)),
+                                     .wrap_bound = spec.wrap_bound,
+                                     .doublings = spec.doublings,
+                                     .exp_degree = spec.exp_degree,
+                                     .cts_radices = spec.cts_radices,
+                                     .stc_radices = spec.stc_radices,
+                                     .rho = series.rho};
+  return ckks::predict_noise(budget, series.coefficients).output;
 }
 
 double NoiseModel::plain(int period) const { return std::sqrt(period / 12.0); }

@@ -121,7 +121,7 @@ std::size_t Bootstrapper::bytes() const {
   return sum;
 }
 
-Ciphertext Bootstrapper::apply(const Evaluator& evaluator, const std::vector<PreparedLinearMap>& maps,
+Ciphertext Bootstrapper::apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps,
                                Ciphertext c) const {
   for (const PreparedLinearMap& map : maps) {
     c = std::move(map.apply(evaluator, std::span(&c, 1))[0]);
@@ -196,16 +196,19 @@ Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) 
 std::vector<Ciphertext> Bootstrapper::coefficients_to_slots(const Evaluator& evaluator, Ciphertext c,
                                                             std::size_t count) const {
   c.scale = parameters_->level_modulus(0) * spec_.wrap_bound;
-  const Ciphertext half = apply(evaluator, cts_, std::move(c));
-  const Ciphertext conjugate = evaluator.conjugate(half);
+  c = apply(evaluator, std::span(cts_).first(cts_.size() - 1), std::move(c));
+  // Real and imaginary part are taken before the last rescaling, which then divides what the key switch adds.
+  const Ciphertext half = std::move(cts_.back().apply(evaluator, std::span(&c, 1))[0]);
+  Ciphertext conjugate = evaluator.conjugate(half);
   std::vector<Ciphertext> out;
-  out.push_back(half.clone());
-  evaluator.add_inplace(out[0], conjugate);
   if (count == 2) {
     out.push_back(conjugate.clone());
-    evaluator.sub_inplace(out[1], half);
-    evaluator.mul_by_i_inplace(out[1]);
+    evaluator.sub_inplace(out[0], half);
+    evaluator.mul_by_i_inplace(out[0]);
   }
+  evaluator.add_inplace(conjugate, half);
+  out.insert(out.begin(), std::move(conjugate));
+  for (Ciphertext& part : out) evaluator.rescale_inplace(part);
   return out;
 }
 
@@ -266,12 +269,12 @@ KeyRequest bootstrap_keys(const Parameters& p, const BootstrapSpec& spec, std::s
   };
   add_maps(stc_maps(p, spec), [&](std::size_t i) { return stc_level(spec, i); });
   add_maps(cts_maps(p, spec), [&](std::size_t i) { return cts_level(p, i); });
-  const int slots_level = p.max_level() - static_cast<int>(spec.cts_radices.size());
+  const int slots_level = p.max_level() - static_cast<int>(spec.cts_radices.size()) + 1;  // the conjugation's
   const int output_level = exponential_level(p, spec) - polynomial_depth(static_cast<int>(coefficients) - 1);
   for (const int level : {slots_level, output_level}) {
     galois.emplace(p.key_set_for(level), galois_conjugation(p.log_n()));
   }
-  for (int level = output_level + 1; level <= slots_level; ++level) relin.insert(p.key_set_for(level));
+  for (int level = output_level + 1; level < slots_level; ++level) relin.insert(p.key_set_for(level));
   return {.relinearisation_sets = {relin.begin(), relin.end()},
           .galois = {galois.begin(), galois.end()},
           .encapsulation = true};

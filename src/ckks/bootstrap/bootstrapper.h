@@ -71,7 +71,7 @@ class Bootstrapper {
                     double output_scale) const;
 
  private:
-  Ciphertext apply(const Evaluator& evaluator, const std::vector<PreparedLinearMap>& maps, Ciphertext c) const;
+  Ciphertext apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps, Ciphertext c) const;
 
   ParametersPtr parameters_;
   BootstrapSpec spec_;
