@@ -10,6 +10,7 @@
 #include "base/scratch.h"
 #include "ckks/crt.h"
 #include "ckks/embedding.h"
+#include "ckks/kernels/embedding_kernels.h"
 
 namespace hearth::ckks {
 namespace {
@@ -81,6 +82,7 @@ void round_coefficients(std::span<const double> coefficients, double scale, Roun
   require(largest <= kLargestCoefficient, ErrorKind::kInvalidArgument,
           "a coefficient of {:.3g} is too large to encode, at most 2^120 is supported; use a smaller scale", largest);
   std::uint32_t* rows = make_room(out, coefficients.size(), words_needed(largest));
+  out.largest = largest;
   if (out.words == 1) return split_one_word(coefficients, scale, rows);
   if (out.words == 2) return split_two_words(coefficients, scale, rows);
   split_four_words(coefficients, scale, rows);
@@ -116,33 +118,61 @@ void check_period(std::size_t period, std::size_t slots) {
 }  // namespace
 
 Encoder::Encoder(ParametersPtr parameters)
-    : parameters_(std::move(parameters)), twiddles_(embedding_twiddles(parameters_->slots())) {}
+    : parameters_(std::move(parameters)),
+      twiddles_(embedding_twiddles(parameters_->slots())),
+      split_twiddles_(std::make_shared<SplitTwiddles>(twiddles_)) {}
+
+bool Encoder::round_one_word(double* re, double* im, std::size_t period, double scale, RoundedCoefficients& out) const {
+  const EmbeddingKernels& k = embedding_kernels();
+  if (period < k.smallest || !(scale > 0)) return false;
+  std::uint32_t* row = make_room(out, 2 * period, 1);
+  out.largest = k.round(row, re, im, split_twiddles_->view(), period, scale / static_cast<double>(period));
+  return words_needed(out.largest) == 1;
+}
 
 void Encoder::round(std::span<const Complex> values, double scale, RoundedCoefficients& out) const {
   const std::size_t period = values.size();
   check_period(period, parameters_->slots());
+  Scratch<double> parts(2 * period);
+  double *re = parts.data(), *im = re + period;
+  for (std::size_t j = 0; j < period; ++j) {
+    re[j] = values[j].real();
+    im[j] = values[j].imag();
+  }
+  if (round_one_word(re, im, period, scale, out)) return;
   Scratch<Complex> work(period);
   std::copy(values.begin(), values.end(), work.data());
   slots_to_coefficients({work.data(), period});
-  Scratch<double> coefficients(2 * period);
   for (std::size_t j = 0; j < period; ++j) {
-    coefficients[j] = work[j].real();
-    coefficients[period + j] = work[j].imag();
+    re[j] = work[j].real();
+    im[j] = work[j].imag();
   }
-  round_coefficients({coefficients.data(), 2 * period}, scale, out);
+  round_coefficients({re, 2 * period}, scale, out);
 }
 
 void Encoder::round(std::span<const double> values, double scale, RoundedCoefficients& out) const {
-  check_period(values.size(), parameters_->slots());
-  Scratch<Complex> complex_values(values.size());
+  const std::size_t period = values.size();
+  check_period(period, parameters_->slots());
+  Scratch<double> parts(2 * period);
+  double *re = parts.data(), *im = re + period;
+  std::copy(values.begin(), values.end(), re);
+  std::fill_n(im, period, 0.0);
+  if (round_one_word(re, im, period, scale, out)) return;
+  Scratch<Complex> complex_values(period);
   std::copy(values.begin(), values.end(), complex_values.data());
-  round(std::span<const Complex>(complex_values.data(), values.size()), scale, out);
+  round(std::span<const Complex>(complex_values.data(), period), scale, out);
 }
 
 void Encoder::residues(const RoundedCoefficients& c, int prime, bool montgomery, std::uint32_t* out) const {
   const ring::Ring& ring = parameters_->ring();
   const ring::Modulus& m = ring.modulus(prime);
-  reduce_words(c, montgomery ? m.r1 : 1U, m, out);
+  // Transforms accept [0, 4q), so small coefficients need no more than 2q added.
+  if (c.words == 1 && !montgomery && c.largest + 1 < 2.0 * m.q) {
+    const std::uint32_t shift = 2 * m.q - (1U << 31);
+    for (std::size_t i = 0; i < c.size; ++i) out[i] = c.rows[i] + shift;
+  } else {
+    reduce_words(c, montgomery ? m.r1 : 1U, m, out);
+  }
   ring::kernels().ntt_forward(out, ring.ntt(prime, std::countr_zero(c.size)));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <complex>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -9,9 +10,12 @@
 
 namespace hearth::ckks {
 
+class SplitTwiddles;
+
 /// What an encoding is before it is reduced modulo primes: the integer coefficients of a slot vector.
 struct RoundedCoefficients {
   std::size_t size = 0;        ///< number of coefficients: twice the period
+  double largest = 0;          ///< magnitude of the largest coefficient, before rounding
   std::size_t words = 0;       ///< 1, 2 or 4 words of 32 bits a coefficient
   Buffer<std::uint32_t> rows;  ///< row w, at w * size, holds word w of the coefficients plus 2^(32 words - 1); kept and
                                ///< reused when it is large enough
@@ -53,11 +57,14 @@ class Encoder {
   void coefficients_to_slots(std::span<std::complex<double>> values) const;
 
  private:
+  /// For values as separate parts, which become working memory. False when a coefficient does not fit one word.
+  bool round_one_word(double* re, double* im, std::size_t period, double scale, RoundedCoefficients& out) const;
   Plaintext all_residues(const RoundedCoefficients& c, double scale, const ring::Basis& basis, bool montgomery) const;
 
   ParametersPtr parameters_;
   std::vector<std::complex<double>>
       twiddles_;  ///< entry h + j: exp(2 pi i (5^j mod 8h) / 8h), h = 1, 2, 4.. n/4, j < h
+  std::shared_ptr<const SplitTwiddles> split_twiddles_;
 };
 
 }  // namespace hearth::ckks

@@ -89,8 +89,14 @@ class StreamedRun {
       const Hoisted hoisted = hoists ? run_.hoist(input) : Hoisted();
       ring::for_each_limb((end - begin) * limbs, 4 * n(), [&](std::size_t i) {
         const std::size_t k = begin + i / limbs, j = i % limbs;
+        // In Montgomery form, so that the diagonals, of which there are more, need not be.
         std::uint32_t* row = stored_ ? storage_.data() + 2 * (k * limbs + j) * pitch() : nullptr;
         rows_[k * limbs + j] = run_.rotate_limb_of(rotations[k], hoisted, j, row, row + (stored_ ? pitch() : 0));
+        if (stored_ && rows_[k * limbs + j].c0 != nullptr) {
+          const ring::Modulus& m = run_.layout().modulus(j);
+          ring::kernels().mul_scalar(row, row, m.r1, ring::shoup(m.r1, m), n(), m);
+          ring::kernels().mul_scalar(row + pitch(), row + pitch(), m.r1, ring::shoup(m.r1, m), n(), m);
+        }
       });
       begin = end;
     }
@@ -155,7 +161,8 @@ class StreamedRun {
       }
       if (count == 0 && accumulate) continue;
       ring::for_each_limb(count, 8 * size, [&](std::size_t i) {
-        run_.evaluator().encoder().residues(rounded_[chosen[i]], run_.map().basis[j], true, limbs.data() + i * stride);
+        run_.evaluator().encoder().residues(rounded_[chosen[i]], run_.map().basis[j], !stored_,
+                                            limbs.data() + i * stride);
       });
       const ring::Kernels& k = ring::kernels();
       const ring::Modulus& m = run_.layout().modulus(j);
