@@ -95,8 +95,10 @@ class Calibrator {
     const std::string parameters = nn::parameters(op.function);
     return {.node = static_cast<int>(i),
             .name = graph_.nodes[i].name,
-            .function = fmt::format("{}{}", nn::name(op.function.kind),
-                                    parameters.empty() ? "" : fmt::format("({})", parameters)),
+            .function = is_plain_refresh(op.function)
+                            ? "refresh"
+                            : fmt::format("{}{}", nn::name(op.function.kind),
+                                          parameters.empty() ? "" : fmt::format("({})", parameters)),
             .largest = seen.largest,
             .rms = std::sqrt(seen.square_sum / count),
             .bound = bound,

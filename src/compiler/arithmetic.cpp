@@ -10,8 +10,6 @@
 #include "ckks/polynomial.h"
 
 namespace hearth::compiler {
-namespace {
-
 int levels_of(const arith::Op& op) {
   if (const auto* p = std::get_if<arith::Polynomial>(&op)) {
     if (p->coefficients.size() == 3) return 1;  // QuadraticOp
@@ -22,8 +20,6 @@ int levels_of(const arith::Op& op) {
              ? 1
              : 0;
 }
-
-}  // namespace
 
 std::int64_t ArithGraph::size(int node) const { return nn::element_count(nodes[static_cast<std::size_t>(node)].shape); }
 

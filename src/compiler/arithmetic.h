@@ -101,6 +101,16 @@ struct Levels {
 };
 Levels assign_levels(const ArithGraph& graph, int activation_level = 0);
 bool has_activations(const ArithGraph& graph);
+/// Levels an operation costs; of an activation none, it starts anew.
+int levels_of(const arith::Op& op);
+
+/// An activation with f(x) = x.
+arith::Activation plain_refresh();
+bool is_plain_refresh(const nn::Activation& f);
+/// Refreshes values wherever a stretch between activations would take more than `linear_levels` levels, as late as
+/// possible. `linear_levels` must be at least deepest_operation(graph).
+ArithGraph insert_refreshes(const ArithGraph& graph, int activation_level, int linear_levels);
+int deepest_operation(const ArithGraph& graph);
 
 std::string to_string(const ArithGraph& graph);
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "compiler/lower.h"
 #include "compiler/predict.h"
+#include "nn/equalise.h"
 #include "nn/simplify.h"
 
 namespace hearth::compiler {
@@ -85,7 +87,7 @@ class Chooser {
   std::optional<Candidate> best_;
 };
 
-/// Networks with activations: the smallest ring whose chain is secure.
+/// Networks with activations, or too deep to do without bootstraps: the smallest ring whose chain is secure.
 class BootstrapChooser {
  public:
   BootstrapChooser(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs,
@@ -93,32 +95,62 @@ class BootstrapChooser {
       : graph_(align_scales(graph)), inputs_(inputs), options_(options) {}
 
   Candidate run() {
-    Candidate candidate;
-    candidate.activations = calibrate_activations(graph_, inputs_, options_.activations);
     const int from = options_.log_n ? options_.log_n : kSmallestLogN;
     const int to = options_.log_n ? options_.log_n : kLargestLogN;
     for (int log_n = from; log_n <= to; ++log_n) {
-      if (!chain(log_n, graph_)) continue;
-      candidate.plan = choose_layouts(graph_, 1 << (log_n - 1));
-      // Repacking may have made stretches longer.
-      const std::optional<BootstrapChain> chosen = chain(log_n, candidate.plan.graph);
-      if (!chosen) continue;
-      candidate.parameters = ckks::Parameters::create(chosen->parameters);
-      candidate.ranges = measure_ranges(candidate.plan, inputs_);
-      candidate.output_rms = candidate.ranges[static_cast<std::size_t>(candidate.plan.graph.output)].rms;
-      candidate.lowered =
-          lower(candidate.plan, candidate.ranges, *candidate.parameters, options_.margin, chosen->bootstrap);
-      return candidate;
+      if (!chain(log_n, deepest_operation(graph_), graph_)) continue;
+      if (std::optional<Candidate> candidate = attempt(log_n)) return std::move(*candidate);
     }
+    const char* hint = options_.log_n ? "; try a larger --log-n" : "";
+    require(
+        has_activations(graph_), ErrorKind::kUnsupported,
+        "model \"{}\" needs {} levels, more than a ring of degree 2^{} has at 128 bits of security, nor is there room "
+        "for a bootstrap{}",
+        graph_.name, assign_levels(graph_).result[0], to, hint);
     fail(ErrorKind::kUnsupported,
-         "model \"{}\": a bootstrap and the {} levels of its linear layers do not fit a ring of degree 2^{} at 128 "
-         "bits of "
-         "security{}",
-         graph_.name, linear_levels(graph_), to, options_.log_n ? "; try a larger --log-n" : "");
+         "model \"{}\": a bootstrap for its activations and the {} level(s) of its deepest operation do not fit a ring "
+         "of "
+         "degree 2^{} at 128 bits of security{}",
+         graph_.name, deepest_operation(graph_), to, hint);
   }
 
  private:
-  /// Levels that linear layers take between activations, at most.
+  std::optional<Candidate> attempt(int log_n) const {
+    Candidate candidate;
+    // Scales are aligned once more: a refresh is where branches may need it.
+    ArithGraph graph = align_scales(with_refreshes(log_n));
+    candidate.activations = calibrate_activations(graph, inputs_, options_.activations);
+    candidate.plan = choose_layouts(graph, 1 << (log_n - 1));
+    // Repacking may have made stretches longer.
+    const std::optional<BootstrapChain> chosen =
+        chain(log_n, linear_levels(candidate.plan.graph), candidate.plan.graph);
+    if (!chosen) return std::nullopt;
+    candidate.parameters = ckks::Parameters::create(chosen->parameters);
+    candidate.ranges = measure_ranges(candidate.plan, inputs_);
+    candidate.output_rms = candidate.ranges[static_cast<std::size_t>(candidate.plan.graph.output)].rms;
+    candidate.lowered =
+        lower(candidate.plan, candidate.ranges, *candidate.parameters, options_.margin, chosen->bootstrap);
+    return candidate;
+  }
+
+  /// Longer stretches make every bootstrap dearer, shorter ones take more of them.
+  ArithGraph with_refreshes(int log_n) const {
+    ArithGraph best;
+    double least = std::numeric_limits<double>::infinity();
+    for (int levels = deepest_operation(graph_); levels <= std::max(linear_levels(graph_), 1); ++levels) {
+      const std::optional<BootstrapChain> possible = chain(log_n, levels, graph_);
+      if (!possible) break;
+      ArithGraph graph = insert_refreshes(graph_, kActivationLevel, levels);
+      const double primes = static_cast<double>(possible->parameters.levels.size());
+      const double cost = bootstraps(graph) * primes * primes;
+      if (cost >= least) continue;
+      least = cost;
+      best = std::move(graph);
+    }
+    return best;
+  }
+
+  /// Most levels that activations' results have above the level at which activations take their operands.
   static int linear_levels(const ArithGraph& graph) {
     const Levels levels = assign_levels(graph, kActivationLevel);
     int most = kActivationLevel;
@@ -128,17 +160,27 @@ class BootstrapChooser {
     return most - kActivationLevel;
   }
 
-  std::optional<BootstrapChain> chain(int log_n, const ArithGraph& graph) const {
-    const auto bootstraps = static_cast<int>(std::ranges::count_if(
+  static int bootstraps(const ArithGraph& graph) {
+    return static_cast<int>(std::ranges::count_if(
         graph.nodes, [](const ArithNode& n) { return std::holds_alternative<arith::Activation>(n.op); }));
-    return choose_bootstrap_chain(log_n, linear_levels(graph), options_.activations.degree + 1, bootstraps,
-                                  options_.security);
+  }
+
+  std::optional<BootstrapChain> chain(int log_n, int levels, const ArithGraph& graph) const {
+    return choose_bootstrap_chain(log_n, levels, options_.activations.degree + 1, bootstraps(graph), options_.security);
   }
 
   ArithGraph graph_;
   const std::vector<std::vector<double>>& inputs_;
   const CompileOptions& options_;
 };
+
+/// Whether some ring holds all levels without a bootstrap.
+bool fits_without_bootstraps(const ArithGraph& graph, const CompileOptions& options) {
+  const ArithGraph aligned = align_scales(graph);
+  const int depth = assign_levels(aligned).result[0];
+  const int log_n = options.log_n ? options.log_n : kLargestLogN;
+  return choose_parameters(log_n, 1, depth, {}, options.security).has_value();
+}
 
 std::vector<std::vector<double>> as_vectors(const nn::Graph& graph, std::span<const nn::Tensor> calibration) {
   require(!calibration.empty(), ErrorKind::kInvalidArgument,
@@ -183,6 +225,14 @@ ClientBundle client_bundle(const nn::Graph& graph, const Candidate& c, const Ser
   return client;
 }
 
+/// Activations with one range for all channels lose least when the channels are alike.
+nn::Graph equalised(nn::Graph graph, std::span<const nn::Tensor> calibration) {
+  const bool activations = std::ranges::any_of(
+      graph.nodes, [](const nn::Node& node) { return std::holds_alternative<nn::Activation>(node.op); });
+  if (!activations) return graph;
+  return nn::equalise(graph, nn::calibrate(graph, calibration));
+}
+
 }  // namespace
 
 const std::vector<std::string>& compile_steps() {
@@ -197,10 +247,11 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
           kSmallestLogN, kLargestLogN);
   if (options.threads > 0) set_threads(options.threads);
   const auto inputs = as_vectors(graph, calibration);
-  const nn::Graph simple = nn::simplify(graph);
+  const nn::Graph simple = equalised(nn::simplify(graph), calibration);
   const ArithGraph reduced = mask_output(reduce(simple));
-  const Candidate chosen = has_activations(reduced) ? BootstrapChooser(reduced, inputs, options).run()
-                                                    : Chooser(reduced, inputs, options).run();
+  const bool bootstraps = has_activations(reduced) || !fits_without_bootstraps(reduced, options);
+  const Candidate chosen =
+      bootstraps ? BootstrapChooser(reduced, inputs, options).run() : Chooser(reduced, inputs, options).run();
   Compiled out;
   out.server.program = chosen.lowered.program;
   check(out.server.program, *chosen.parameters);

@@ -168,6 +168,22 @@ TEST(ActivationNetwork, ActivationsInSuccessionAndAfterProducts) {
   expect_precise(run(make, g), "chain");
 }
 
+TEST(ActivationNetwork, LongStretchesOfLayersAreRefreshed) {
+  NetworkMaker make(65);
+  nn::Graph g;
+  g.name = "deep";
+  auto v = g.add("input", nn::Input{{1, 8}});
+  v = g.add("relu", Activation{}, {v});
+  for (int i = 0; i < 16; ++i) {
+    v = g.add("fc " + std::to_string(i), make.dense(8, 8), {v});
+    v = g.add("quadratic", nn::Polynomial{nn::Tensor({3, 1}, {0.1F, 0.5F, 0.125F})}, {v});
+  }
+  const Outcome out = run(make, g);
+  expect_precise(out, "deep");
+  EXPECT_GT(out.compiled.activations.size(), 1U);
+  EXPECT_EQ(out.compiled.activations.back().function, "refresh");
+}
+
 TEST(ActivationNetwork, InputsBeyondTheRangeSaturateAndFartherOnesWrap) {
   NetworkMaker make(71);
   nn::Graph g;
