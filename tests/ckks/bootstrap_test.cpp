@@ -1,12 +1,12 @@
-#include "ckks/bootstrap/bootstrapper.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <numbers>
 
+#include "ckks/bootstrap/bootstrapper.h"
 #include "ckks/bootstrap/dft.h"
 #include "ckks/polynomial.h"
+#include "hearth/error.h"
 #include "tests/ckks/party.h"
 #include "tests/ckks/specs.h"
 
@@ -71,32 +71,54 @@ TEST(Dft, FactorsMultiplyToTheEmbeddingWithoutBitReversal) {
   EXPECT_LT(testing::distance(got, x), 1e-12);
 }
 
-TEST(Bootstrap, RefreshesAndAppliesASeries) {
-  BootstrapSpec boot{.stc_radices = {3, 3, 3}, .cts_radices = {3, 3, 3}};
-  const std::vector<std::complex<double>> series = {0.25, {0.5, -0.25}, {0, 0.125}, {0.1, 0.1}};
-  const ParameterSpec spec = bootstrap_spec(10, 64, boot, 3);
-  const ParametersPtr parameters = Parameters::create(spec);
-  const SecretKey secret = generate_secret_key(parameters);
-  const EvaluationKeys keys =
-      KeyGenerator(secret, ring::random_seed()).evaluation_keys(bootstrap_keys(*parameters, boot, series.size()));
-  const Evaluator evaluator(parameters, &keys);
-  const Bootstrapper bootstrapper(parameters, boot);
-  const double period = 2.5;
-  std::vector<Ciphertext> in;
-  std::vector<Slots> x;
-  for (unsigned k = 0; k < 2; ++k) {
-    x.push_back(testing::random_slots(parameters->slots(), 7 + k));
-    for (auto& value : x.back()) value = value.real();
-    const Plaintext plain = evaluator.encoder().encode(x.back(), bootstrapper.input_scale(period),
-                                                       parameters->q_basis(bootstrapper.input_level()), false);
-    in.push_back(expand(*parameters, encrypt_seeded(secret, plain, bootstrapper.input_level())));
+struct Bench {
+  explicit Bench(const BootstrapSpec& spec, int log_n, std::size_t coefficients)
+      : boot(spec),
+        parameters(Parameters::create(bootstrap_spec(log_n, 64, boot, static_cast<int>(coefficients) - 1))),
+        secret(generate_secret_key(parameters)),
+        keys(
+            KeyGenerator(secret, ring::random_seed()).evaluation_keys(bootstrap_keys(*parameters, boot, coefficients))),
+        evaluator(parameters, &keys),
+        bootstrapper(parameters, boot) {}
+
+  /// Real slots in [-1, 1], of the bootstrap's period.
+  Slots values(unsigned seed) const {
+    Slots x = testing::random_slots(bootstrapper.period(), seed);
+    for (auto& value : x) value = value.real();
+    return testing::repeat(x, parameters->slots());
   }
+  Ciphertext encrypt(const Slots& x, double period) const {
+    const int level = bootstrapper.input_level();
+    const Plaintext plain =
+        evaluator.encoder().encode(x, bootstrapper.input_scale(period), parameters->q_basis(level), false);
+    return expand(*parameters, encrypt_seeded(secret, plain, level));
+  }
+
+  BootstrapSpec boot;
+  ParametersPtr parameters;
+  SecretKey secret;
+  EvaluationKeys keys;
+  Evaluator evaluator;
+  Bootstrapper bootstrapper;
+};
+
+void expect_series(const BootstrapSpec& spec, int log_n) {
+  const std::vector<std::complex<double>> series = {0.25, {0.5, -0.25}, {0, 0.125}, {0.1, 0.1}};
+  const Bench bench(spec, log_n, series.size());
+  const double period = 2.5;
+  const std::vector<Slots> x = {bench.values(7), bench.values(8)};
+  const std::vector<Ciphertext> in = [&] {
+    std::vector<Ciphertext> out;
+    for (const Slots& one : x) out.push_back(bench.encrypt(one, period));
+    return out;
+  }();
   for (const std::size_t count : {std::size_t{1}, std::size_t{2}}) {
     const std::vector<Ciphertext> out =
-        bootstrapper.evaluate(evaluator, std::span(in).first(count), series, 0x1p30);
+        bench.bootstrapper.evaluate(bench.evaluator, std::span(in).first(count), series, 0x1p30);
     ASSERT_EQ(out.size(), count);
     for (std::size_t k = 0; k < count; ++k) {
-      const Slots got = decrypt_slots(secret, evaluator.encoder(), out[k]);
+      EXPECT_EQ(out[k].level, bench.bootstrapper.exponential_level() - 2);
+      const Slots got = decrypt_slots(bench.secret, bench.evaluator.encoder(), out[k]);
       double square = 0;
       for (std::size_t i = 0; i < got.size(); ++i) {
         std::complex<double> want = 0;
@@ -105,11 +127,51 @@ TEST(Bootstrap, RefreshesAndAppliesASeries) {
         }
         square += std::norm(got[i] - want.real());
       }
-      const double rms = std::sqrt(square / static_cast<double>(got.size()));
-      EXPECT_LT(rms, 1e-3);
-      std::printf("rms %.3g = 2^%.2f\n", rms, std::log2(rms));
+      EXPECT_LT(std::sqrt(square / static_cast<double>(got.size())), 0x1p-13);
     }
   }
+}
+
+TEST(Bootstrap, RefreshesAndAppliesASeries) {
+  expect_series({.stc_radices = {3, 3, 3}, .cts_radices = {3, 3, 3}}, 10);
+  expect_series({.stc_radices = {5, 4}, .cts_radices = {2, 3, 2, 2}, .wrap_bound = 12, .doublings = 5}, 10);
+}
+
+TEST(Bootstrap, ShortPeriodsTakeSmallerFactors) {
+  expect_series({.stc_radices = {3, 3}, .cts_radices = {3, 3}}, 10);     // 64 of 512 slots
+  expect_series({.stc_radices = {2, 3, 3}, .cts_radices = {4, 4}}, 10);  // half of them
+}
+
+TEST(Bootstrap, RefusesWhatCannotBe) {
+  const BootstrapSpec good{.stc_radices = {3, 3, 3}, .cts_radices = {3, 3, 3}};
+  const ParametersPtr parameters = Parameters::create(bootstrap_spec(10, 64, good, 3));
+  EXPECT_NO_THROW(check(*parameters, good));
+  const auto refused = [&](auto change) {
+    BootstrapSpec bad = good;
+    change(bad);
+    EXPECT_THROW(check(*parameters, bad), Error);
+  };
+  refused([](BootstrapSpec& s) { s.stc_radices = {3, 3}; });  // another period than CoeffsToSlots
+  refused([](BootstrapSpec& s) { s.stc_radices = s.cts_radices = {}; });
+  refused([](BootstrapSpec& s) { s.stc_radices = s.cts_radices = {9}; });
+  refused([](BootstrapSpec& s) { s.stc_radices = s.cts_radices = {4, 3, 3}; });  // more than the slots
+  refused([](BootstrapSpec& s) { s.wrap_bound = 0; });
+  refused([](BootstrapSpec& s) { s.doublings = 9; });  // levels run out
+  ParameterSpec plain = bootstrap_spec(10, 64, good, 3);
+  plain.encapsulated_weight = 0;
+  EXPECT_THROW(check(*Parameters::create(plain), good), Error);
+
+  const Bench bench(good, 10, 4);
+  const Ciphertext c = bench.encrypt(bench.values(1), 2.5);
+  const std::vector<std::complex<double>> series(4, 0.1);
+  Ciphertext low = c.clone();
+  bench.evaluator.drop_to_level_inplace(low, 1);
+  EXPECT_THROW(bench.bootstrapper.evaluate(bench.evaluator, std::span(&low, 1), series, 0x1p30), Error);
+  EXPECT_THROW(bench.bootstrapper.evaluate(bench.evaluator, {}, series, 0x1p30), Error);
+  EXPECT_THROW(bench.bootstrapper.evaluate(bench.evaluator, std::span(&c, 1), {}, 0x1p30), Error);
+  EvaluationKeys without = KeyGenerator(bench.secret, ring::random_seed()).evaluation_keys({});
+  const Evaluator evaluator(bench.parameters, &without);
+  EXPECT_THROW(bench.bootstrapper.evaluate(evaluator, std::span(&c, 1), series, 0x1p30), Error);
 }
 
 }  // namespace

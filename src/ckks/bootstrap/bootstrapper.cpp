@@ -36,23 +36,42 @@ double exponential_bound(int wrap_bound, int doublings) {
 int cts_level(const Parameters& p, std::size_t i) { return p.max_level() - static_cast<int>(i); }
 int stc_level(const BootstrapSpec& spec, std::size_t i) { return static_cast<int>(spec.stc_radices.size() - i); }
 
+int log_period(const BootstrapSpec& spec) {
+  return std::accumulate(spec.stc_radices.begin(), spec.stc_radices.end(), 0);
+}
+
+/// Maps on vectors of a short period rotate modulo that; this makes the rotations of their upper half negative ones of
+/// all slots, which lie nearer to the others.
+std::vector<ComplexLinearMap> on_all_slots(std::vector<ComplexLinearMap> maps, int period, int slots) {
+  for (ComplexLinearMap& map : maps) {
+    std::map<int, std::vector<Complex>> moved;
+    for (auto& [rotation, diagonal] : map.blocks[{0, 0}]) {
+      moved[rotation < period / 2 ? rotation : rotation + slots - period] = std::move(diagonal);
+    }
+    map.blocks[{0, 0}] = std::move(moved);
+  }
+  return maps;
+}
+
 std::vector<ComplexLinearMap> stc_maps(const Parameters& p, const BootstrapSpec& spec) {
-  return slots_to_coefficients_maps(p.log_n() - 1, spec.stc_radices);
+  return on_all_slots(slots_to_coefficients_maps(log_period(spec), spec.stc_radices), 1 << log_period(spec),
+                      static_cast<int>(p.slots()));
 }
 
 /// Divides by 2 for taking real and imaginary parts.
 std::vector<ComplexLinearMap> cts_maps(const Parameters& p, const BootstrapSpec& spec) {
-  return coefficients_to_slots_maps(p.log_n() - 1, spec.cts_radices, 0.5);
+  return on_all_slots(coefficients_to_slots_maps(log_period(spec), spec.cts_radices, 0.5), 1 << log_period(spec),
+                      static_cast<int>(p.slots()));
 }
 
 BsgsPlan plan_of(const Parameters& p, const ComplexLinearMap& map) {
   return plan_bsgs(map, static_cast<int>(p.slots()));
 }
 
-bool is_split(const std::vector<int>& radices, int log_slots) {
+bool are_radices(const std::vector<int>& radices) {
   constexpr int kLargestRadix = 8;  // 511 diagonals
-  const bool sizes = std::all_of(radices.begin(), radices.end(), [](int r) { return r >= 1 && r <= kLargestRadix; });
-  return sizes && std::accumulate(radices.begin(), radices.end(), 0) == log_slots;
+  return !radices.empty() &&
+         std::all_of(radices.begin(), radices.end(), [](int r) { return r >= 1 && r <= kLargestRadix; });
 }
 
 }  // namespace
@@ -64,10 +83,12 @@ int exponential_level(const Parameters& p, const BootstrapSpec& spec) {
 void check(const Parameters& p, const BootstrapSpec& spec) {
   require(p.spec().encapsulated_weight > 0, ErrorKind::kInvalidArgument,
           "bootstrapping needs parameters with an encapsulated secret");
-  require(is_split(spec.stc_radices, p.log_n() - 1) && is_split(spec.cts_radices, p.log_n() - 1),
-          ErrorKind::kInvalidArgument,
-          "the factors of the embedding must merge 1 to 8 of its {} stages each, and all together every one",
-          p.log_n() - 1);
+  require(are_radices(spec.stc_radices) && are_radices(spec.cts_radices), ErrorKind::kInvalidArgument,
+          "the factors of the embedding must merge 1 to 8 of its stages each");
+  const int up = std::accumulate(spec.cts_radices.begin(), spec.cts_radices.end(), 0);
+  require(log_period(spec) == up && up < p.log_n(), ErrorKind::kInvalidArgument,
+          "SlotsToCoeffs merges {} stages and CoeffsToSlots {}; both must be log2 of one period, at most {}",
+          log_period(spec), up, p.log_n() - 1);
   require(spec.wrap_bound >= 1 && spec.wrap_bound <= 1024 && spec.doublings >= 0 && spec.doublings <= 16 &&
               spec.exp_degree >= 1 && spec.exp_degree <= 255,
           ErrorKind::kInvalidArgument, "bootstrapping with K = {}, r = {}, degree {} makes no sense", spec.wrap_bound,
@@ -102,16 +123,19 @@ Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec)
     const int level = stc_level(spec_, i);
     stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level));
   }
-  // A raised ciphertext has the scale q0 K; t / K is wanted at the size of the prime that its square is divided by. The
-  // last factor, whose diagonals are the shortest and so round least, makes the difference.
-  const double excess =
-      spec_.wrap_bound * p.level_modulus(0) / p.level_modulus(p.max_level() - static_cast<int>(up.size()));
+  // A raised and projected ciphertext has the scale q0 K slots / period; t / K is wanted at the size of the prime that
+  // its square is divided by. The last factor, whose diagonals are the shortest and so round least, makes the
+  // difference.
+  const double excess = spec_.wrap_bound * static_cast<double>(p.slots() / period()) * p.level_modulus(0) /
+                        p.level_modulus(p.max_level() - static_cast<int>(up.size()));
   for (std::size_t i = 0; i < up.size(); ++i) {
     const int level = cts_level(p, i);
     const double divisor = i + 1 == up.size() ? excess : 1;
     cts_.emplace_back(encoder, p, up[i], plan_of(p, up[i]), level, p.level_modulus(level) / divisor);
   }
 }
+
+std::size_t Bootstrapper::period() const { return std::size_t{1} << log_period(spec_); }
 
 std::size_t Bootstrapper::bytes() const {
   std::size_t sum = 0;
@@ -193,9 +217,18 @@ Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) 
   return out;
 }
 
+// Rotations by multiples of the period fix that subring; their sum is slots / period times the projection.
+void Bootstrapper::project(const Evaluator& evaluator, Ciphertext& c) const {
+  for (std::size_t step = period(); step < parameters_->slots(); step *= 2) {
+    evaluator.add_inplace(c, evaluator.rotate(c, static_cast<int>(step)));
+    c.scale *= 2;
+  }
+}
+
 std::vector<Ciphertext> Bootstrapper::coefficients_to_slots(const Evaluator& evaluator, Ciphertext c,
                                                             std::size_t count) const {
   c.scale = parameters_->level_modulus(0) * spec_.wrap_bound;
+  project(evaluator, c);
   c = apply(evaluator, std::span(cts_).first(cts_.size() - 1), std::move(c));
   // Real and imaginary part are taken before the last rescaling, which then divides what the key switch adds.
   const Ciphertext half = std::move(cts_.back().apply(evaluator, std::span(&c, 1))[0]);
@@ -269,6 +302,9 @@ KeyRequest bootstrap_keys(const Parameters& p, const BootstrapSpec& spec, std::s
   };
   add_maps(stc_maps(p, spec), [&](std::size_t i) { return stc_level(spec, i); });
   add_maps(cts_maps(p, spec), [&](std::size_t i) { return cts_level(p, i); });
+  for (std::size_t step = std::size_t{1} << log_period(spec); step < p.slots(); step *= 2) {
+    galois.emplace(p.key_set_for(p.max_level()), galois_element(static_cast<int>(step), p.log_n()));
+  }
   const int slots_level = p.max_level() - static_cast<int>(spec.cts_radices.size()) + 1;  // the conjugation's
   const int output_level = exponential_level(p, spec) - polynomial_depth(static_cast<int>(coefficients) - 1);
   for (const int level : {slots_level, output_level}) {

@@ -11,8 +11,9 @@ namespace hearth::ckks {
 
 /// What a bootstrap is made of; see docs/bootstrapping.md for how the numbers are chosen.
 struct BootstrapSpec {
-  /// Stages of the embedding merged into each factor, in the order of application; each list sums to log2(slots) and
-  /// each factor costs one level.
+  /// Stages of the embedding merged into each factor, in the order of application; each factor costs one level. Both
+  /// lists sum to log2 of the period of the slot vectors, log2(slots) when they fill the ciphertext. Shorter periods
+  /// take smaller factors and a projection onto the subring of such vectors after ModRaise.
   std::vector<int> stc_radices, cts_radices;
   int wrap_bound = 13;  ///< K: the multiples of q0 that ModRaise adds are assumed to be at most K in size
   int doublings = 4;    ///< r: the exponential is evaluated at 2 pi t / 2^r and squared r times
@@ -44,6 +45,8 @@ class Bootstrapper {
 
   const BootstrapSpec& spec() const { return spec_; }
   const Parameters& parameters() const { return *parameters_; }
+  /// Of the slot vectors it takes and gives.
+  std::size_t period() const;
   int input_level() const { return static_cast<int>(spec_.stc_radices.size()); }
   int exponential_level() const { return ckks::exponential_level(*parameters_, spec_); }
   std::size_t bytes() const;  ///< of the encoded factors
@@ -51,7 +54,7 @@ class Bootstrapper {
   /// The scale at which values enter so that f may have the period `period`: q0 / period.
   double input_scale(double period) const { return parameters_->level_modulus(0) / period; }
 
-  /// `in`: one or two ciphertexts at input_level() with one scale, real slots x. Returns as many at
+  /// `in`: one or two ciphertexts at input_level() with one scale, real slots x of period period(). Returns as many at
   /// exponential_level(), slots exp(2 pi i x scale / q0).
   std::vector<Ciphertext> exponentials(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
@@ -64,6 +67,8 @@ class Bootstrapper {
   Ciphertext pack(const Evaluator& evaluator, std::span<const Ciphertext> in) const;  ///< a + i b
   Ciphertext slots_to_coefficients(const Evaluator& evaluator, Ciphertext c) const;   ///< to level 0
   Ciphertext raise(const Evaluator& evaluator, const Ciphertext& c) const;            ///< level 0 to the top
+  /// Onto the subring of vectors of period period(); nothing to do when that is all slots. Scale follows.
+  void project(const Evaluator& evaluator, Ciphertext& c) const;
   /// A raised ciphertext to `count` (1 or 2) ciphertexts of real slots t / K, t the coefficients over q0.
   std::vector<Ciphertext> coefficients_to_slots(const Evaluator& evaluator, Ciphertext c, std::size_t count) const;
   Ciphertext exponential(const Evaluator& evaluator, const Ciphertext& t) const;
