@@ -74,8 +74,9 @@ void Progress::advance(double work) {
   show();
 }
 
-void Progress::set(double done) {
+void Progress::set(double done, std::string_view detail) {
   const std::lock_guard lock(mutex_);
+  detail_ = detail;
   done_ = std::clamp(done, done_, total_);
   show();
 }
@@ -124,6 +125,7 @@ std::string Progress::line(double elapsed) const {
   std::string text = fmt::format("{}  [{:#<{}}{:-<{}}] {:3.0f}%  {}", label_, "", filled, "", kBarCells - filled,
                                  std::floor(share * 100), format_duration(elapsed));
   if (left >= 0) text += fmt::format(", about {} left", format_duration(left));
+  if (!detail_.empty()) text += ": " + detail_;
   // A line that wraps cannot be redrawn in place.
   text.resize(std::min(text.size(), static_cast<std::size_t>(std::max(kMinColumns, display_.columns) - 1)));
   return text;

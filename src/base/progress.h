@@ -14,7 +14,7 @@ bool progress_enabled();
 
 /// Shows how far a long piece of work is, and the estimated time left, as one line of a terminal that is redrawn in
 /// place:
-///   Encoding weights  [#########-----------]  46%  1:07, about 1:20 left
+///   Evaluating  [#########-----------]  46%  1:07, about 1:20 left: conv3
 /// Shows nothing unless standard error is a terminal and the work has run, or is expected to run, for more than two
 /// seconds. The line is erased when the object goes. Thread safe.
 class Progress {
@@ -36,8 +36,9 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(double work);
-  /// Sets the work done so far; it never goes back.
-  void set(double done);
+  /// Sets the work done so far, which never goes back, and what is being done now (shown last, "" for nothing; no
+  /// control characters).
+  void set(double done, std::string_view detail = {});
   double done() const;
   /// Erases the line; nothing is shown afterwards. Called by the destructor.
   void finish();
@@ -54,6 +55,7 @@ class Progress {
   Display display_;
   Clock::time_point start_, shown_at_;
   double done_ = 0;
+  std::string detail_;
   bool shown_ = false;
   bool finished_ = false;
   mutable std::mutex mutex_;

@@ -86,7 +86,7 @@ void run(const Options& options) {
   const double count = service::CiphertextFile(options.input).head().tensors;
   cli::Stage running("Evaluating", count * server.prediction().seconds);
   std::vector<runtime::RunReport> reports;
-  server.run(keys, options.input, options.output, &reports, running.reporter());
+  server.run(keys, options.input, options.output, &reports, running.detailed_reporter());
   times.run = running.finish();
   print(options, server, keys, times, reports);
 }

@@ -2,12 +2,14 @@
 
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "ckks/polynomial.h"
+#include "compiler/program/work.h"
 
 namespace hearth::runtime {
 
@@ -57,6 +59,11 @@ class Run {
     values_[0] = std::move(input);
   }
 
+  /// Called with the share of the current instruction that is done, between its parts.
+  std::function<void(double)> partly;
+
+  /// Of an instruction that has been evaluated, until its last use.
+  const Tensor& result(std::size_t index) const { return values_[index]; }
   Tensor output() { return std::move(values_[static_cast<std::size_t>(program_.output)]); }
 
   template <typename Prepared>
@@ -188,6 +195,7 @@ class Run {
     const Tensor x = take(op.x, ins.work_level, index);
     Tensor out;
     for (std::size_t i = 0; i < x.size(); i += 2) {
+      if (i > 0 && partly) partly(static_cast<double>(i) / static_cast<double>(x.size()));
       const std::span pair = std::span(x).subspan(i, std::min<std::size_t>(2, x.size() - i));
       for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, op.coefficients, ins.scale)) {
         evaluator_.drop_to_level_inplace(c, ins.level);
@@ -255,6 +263,7 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
       prepared.reset();
     }
     prepared_.push_back(std::move(prepared));
+    cost_.push_back(nominal_cost(count_work(ins, program_, *parameters_), *parameters_));
     if (progress) progress(static_cast<double>(prepared_.size()), total);
   }
 }
@@ -272,21 +281,29 @@ std::size_t Executor::plaintext_bytes() const {
 }
 
 std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vector<Ciphertext> input,
-                                      RunReport* report, const std::function<void(double, double)>& progress) const {
+                                      RunReport* report, const RunHooks& hooks) const {
   require(keys.parameters_id == parameters_->id(), ErrorKind::kMismatch,
           "the evaluation keys were made for other parameters than those of model \"{}\"", program_.model);
   check_input(program_, *parameters_, input);
   const ckks::Evaluator evaluator(parameters_, &keys);
   Run run(program_, evaluator, bootstrapper_.get(), std::move(input));
+  const double total = std::accumulate(cost_.begin(), cost_.end(), 0.0);
   const double start = now();
+  double done = 0;
   for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
-    const double begin = now();
-    run.step(i, prepared_[i].get());
     const Instruction& ins = program_.instructions[i];
+    const double begin = now();
+    if (hooks.progress) {
+      run.partly = [&](double share) { hooks.progress(done + share * cost_[i], total, ins.name); };
+      run.partly(0);
+    }
+    run.step(i, prepared_[i].get());
+    done += cost_[i];
     if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
-    if (progress) progress(static_cast<double>(i + 1), static_cast<double>(program_.instructions.size()));
+    if (hooks.observer) hooks.observer(i, run.result(i));
   }
   if (report) report->seconds = now() - start;
+  if (hooks.progress) hooks.progress(total, total, program_.instructions.back().name);
   return run.output();
 }
 

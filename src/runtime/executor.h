@@ -22,6 +22,15 @@ struct RunReport {
   double seconds = 0;
 };
 
+/// What a caller may look at while a program runs; all may be empty. Calls come from the thread that runs.
+struct RunHooks {
+  /// Work done so far out of `total`, in nominal costs (compiler/program/work.h), and the name of the layer being
+  /// evaluated. Called before every instruction, between the bootstraps of one, and at the end.
+  std::function<void(double done, double total, const std::string& layer)> progress;
+  /// Every instruction's result once it is there, the input included.
+  std::function<void(std::size_t instruction, const std::vector<ckks::Ciphertext>& result)> observer;
+};
+
 /// A program with its weights encoded, ready to serve any number of inputs. Thread safe to run.
 class Executor {
  public:
@@ -36,13 +45,13 @@ class Executor {
   /// Evaluates on the input's ciphertexts (count, level and scale as program().input() says; Error(kMismatch)
   /// otherwise).
   std::vector<ckks::Ciphertext> run(const ckks::EvaluationKeys& keys, std::vector<ckks::Ciphertext> input,
-                                    RunReport* report = nullptr,
-                                    const std::function<void(double, double)>& progress = {}) const;
+                                    RunReport* report = nullptr, const RunHooks& hooks = {}) const;
 
  private:
   struct Prepared;
   ckks::ParametersPtr parameters_;
   compiler::Program program_;
+  std::vector<double> cost_;                          // nominal, one an instruction
   std::vector<std::unique_ptr<Prepared>> prepared_;   // one an instruction, null where nothing is encoded
   std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
 };

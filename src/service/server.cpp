@@ -31,7 +31,7 @@ CiphertextHead Server::check_input(const CiphertextFile& input, const ClientKeys
 }
 
 void Server::run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
-                 std::vector<runtime::RunReport>* reports, const ProgressFunction& progress) const {
+                 std::vector<runtime::RunReport>* reports, const LayerProgress& progress) const {
   const CiphertextFile in(input);
   CiphertextHead head = check_input(in, keys);
   const auto& result = program().instructions[static_cast<std::size_t>(program().output)];
@@ -41,10 +41,13 @@ void Server::run(const ClientKeys& keys, const std::filesystem::path& input, con
   CiphertextWriter out(output, head, parameters_->spec());
   for (std::uint32_t i = 0; i < head.tensors; ++i) {
     runtime::RunReport report;
-    const auto within = [&](double done, double total) {
-      if (progress && total > 0) progress(i + done / total, head.tensors);
-    };
-    out.add(executor_->run(keys.keys, in.read(*parameters_, i), &report, within));
+    runtime::RunHooks hooks;
+    if (progress) {
+      hooks.progress = [&](double done, double total, const std::string& layer) {
+        progress(i + done / total, head.tensors, layer);
+      };
+    }
+    out.add(executor_->run(keys.keys, in.read(*parameters_, i), &report, hooks));
     if (reports) reports->push_back(std::move(report));
   }
   out.finish();

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "compiler/program/bundle.h"
 #include "runtime/executor.h"
@@ -17,6 +19,9 @@ struct ClientKeys {
   std::string file;  ///< for messages
   ckks::EvaluationKeys keys;
 };
+
+/// (done, total, layer).
+using LayerProgress = std::function<void(double, double, const std::string&)>;
 
 /// Runs one compiled model on encrypted inputs. Holds weights and, for the time of a call, a client's evaluation keys
 /// and ciphertexts: nothing here, nor in any library it links, can decrypt. Const methods are thread safe.
@@ -35,9 +40,9 @@ class Server {
 
   /// Runs every input of a ciphertext file and writes the outputs to another, one at a time: memory does not grow with
   /// their number. Refuses ciphertexts of another model or secret key than the keys'. `reports`, if not null, receives
-  /// one entry an input. `progress` counts inputs.
+  /// one entry an input. `progress` counts inputs and names the layer being evaluated.
   void run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
-           std::vector<runtime::RunReport>* reports = nullptr, const ProgressFunction& progress = {}) const;
+           std::vector<runtime::RunReport>* reports = nullptr, const LayerProgress& progress = {}) const;
 
  private:
   CiphertextHead check_input(const CiphertextFile& input, const ClientKeys& keys) const;

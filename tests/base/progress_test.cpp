@@ -52,6 +52,17 @@ TEST(Progress, LongWorkShowsShareAndTimeLeftAndCleansUp) {
   EXPECT_EQ(terminal.lines.back(), "\r\x1b[K");
 }
 
+TEST(Progress, SaysWhatIsBeingDone) {
+  FakeTerminal terminal;
+  Progress progress("Evaluating", 4, 0, terminal.display());
+  terminal.wait(10);
+  progress.set(1, "conv1");
+  EXPECT_TRUE(terminal.last_has("about 0:30 left: conv1\x1b[K")) << terminal.lines.back();
+  terminal.wait(10);
+  progress.set(2);
+  EXPECT_TRUE(terminal.last_has("about 0:20 left\x1b[K")) << terminal.lines.back();
+}
+
 TEST(Progress, ShowsAtOnceWhatIsExpectedToBeLong) {
   FakeTerminal terminal;
   Progress progress("Running", 1, 60, terminal.display());

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <set>
 
 #include "base/parallel.h"
 #include "ckks/secret/encryption.h"
@@ -39,14 +40,17 @@ TEST(Chain, RunsReportEveryInputAndStage) {
   const Server server = party.server();
   std::vector<runtime::RunReport> reports;
   double last = 0;
+  std::set<std::string> layers;
   server.run(server.load_keys(party.path("keys")), party.path("input"), party.path("output"), &reports,
-             [&](double done, double total) {
+             [&](double done, double total, const std::string& layer) {
                EXPECT_GE(done, last);
                EXPECT_LE(done, total);
                last = done;
+               layers.insert(layer);
              });
   EXPECT_EQ(reports.size(), 3U);
   EXPECT_EQ(last, 3);
+  EXPECT_EQ(layers, (std::set<std::string>{"x", "mix", "square"}));
   EXPECT_GE(reports[0].stages.size(), 2U);
 }
 

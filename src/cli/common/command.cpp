@@ -167,6 +167,12 @@ std::function<void(double, double)> Stage::reporter() {
   };
 }
 
+std::function<void(double, double, const std::string&)> Stage::detailed_reporter() {
+  return [this](double done, double total, const std::string& detail) {
+    if (total > 0) progress_.set(done / total, printable(detail));
+  };
+}
+
 double Stage::finish() {
   progress_.finish();
   return std::chrono::duration<double>(Progress::Clock::now() - start_).count();

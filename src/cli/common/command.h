@@ -64,6 +64,8 @@ class Stage {
   explicit Stage(const std::string& label, double expected_seconds = 0);
   /// (done, total), as the library reports.
   std::function<void(double, double)> reporter();
+  /// (done, total, what is being done), the last from a file and so maybe unprintable.
+  std::function<void(double, double, const std::string&)> detailed_reporter();
   /// Ends the line; seconds since construction.
   double finish();
 

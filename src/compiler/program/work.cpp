@@ -1,0 +1,203 @@
+#include "compiler/program/work.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include "ckks/polynomial.h"
+
+namespace hearth::compiler {
+namespace {
+
+// Passes over one limb, in NTTs of it.
+constexpr double kConvert = 0.1;   // one source limb to one target limb
+constexpr double kMultiply = 0.1;  // two factors added to a sum
+constexpr double kEmbed = 4;       // the complex transform of an encoding
+
+int count_moved(const std::vector<int>& steps) {
+  return static_cast<int>(std::ranges::count_if(steps, [](int s) { return s != 0; }));
+}
+
+class Counter {
+ public:
+  Counter(const Program& program, const ckks::Parameters& parameters) : program_(program), p_(parameters) {}
+
+  Work run(const Instruction& ins) {
+    std::visit([&](const auto& op) { count(op, ins); }, ins.op);
+    return std::move(work_);
+  }
+
+ private:
+  void add(int level, Primitive primitive, double times) {
+    work_[std::clamp(level, 0, p_.max_level())][static_cast<std::size_t>(primitive)] += times;
+  }
+  void add_product(int level, double times) {
+    add(level, Primitive::kSquare, times);
+    add(level, Primitive::kRescale, times);
+  }
+
+  void count(const LinearOp& op, const Instruction& ins) {
+    double dense = 0;
+    for (const auto& [block, diagonals] : op.map.blocks) {
+      for (const auto& [rotation, diagonal] : diagonals) dense += static_cast<double>(diagonal.size());
+    }
+    dense /= static_cast<double>(p_.slots());
+    count_map(ckks::shape_of(op.map), op.plan, ins.work_level);
+    if (program_.bootstrap) add(ins.work_level, Primitive::kEncode, dense);
+    add(ins.work_level, Primitive::kRotate, static_cast<double>(op.map.outputs) * static_cast<double>(op.folds.size()));
+    add(ins.work_level, Primitive::kRescale, op.map.outputs);
+  }
+
+  /// Without the rescaling.
+  void count_map(const ckks::MapShape& shape, const ckks::BsgsPlan& plan, int level) {
+    const int babies = count_moved(plan.babies), giants = count_moved(plan.giants);
+    if (babies > 0) {
+      add(level, Primitive::kHoist, shape.inputs);
+      add(level, Primitive::kHoisted, static_cast<double>(shape.inputs) * babies);
+      add(level, Primitive::kModDown, shape.outputs);
+    }
+    add(level, Primitive::kRotate, static_cast<double>(shape.outputs) * giants);
+    add(level, Primitive::kProductTerm, static_cast<double>(shape.diagonals.size()));
+  }
+
+  void count(const QuadraticOp&, const Instruction& ins) { add_product(ins.work_level, ins.ciphertexts); }
+  void count(const MultiplyOp&, const Instruction& ins) { add_product(ins.work_level, ins.ciphertexts); }
+
+  void count(const PolynomialOp& op, const Instruction& ins) {
+    count_polynomial(static_cast<int>(op.coefficients.size()) - 1, ins.work_level, ins.ciphertexts);
+  }
+
+  /// Paterson-Stockmeyer as ckks/polynomial.cpp does it: the powers that leaves and splits need, then the splits.
+  void count_polynomial(int degree, int level, double times) {
+    const int leaf = 1 << ((std::bit_width(static_cast<unsigned>(degree)) + 1) / 2);
+    const auto made_at = [&](int power) { return level - ckks::polynomial_depth(power - 1) + 1; };
+    for (int i = 2; i <= std::min(leaf - 1, degree); ++i) add_product(made_at(i), times);
+    for (int i = leaf; i <= degree; i *= 2) add_product(made_at(i), times);
+    count_rescaled(degree, leaf, level - ckks::polynomial_depth(degree), times);
+  }
+
+  /// Of a polynomial that comes out at `level`; the key switch of a relinearisation is that of a rotation.
+  void count_rescaled(int degree, int leaf, int level, double times) {
+    count_unscaled(degree, leaf, level + 1, times);
+    if (degree >= leaf) add(level + 1, Primitive::kRotate, times);
+    add(level + 1, Primitive::kRescale, times);
+  }
+
+  void count_unscaled(int degree, int leaf, int level, double times) {
+    if (degree < leaf) return add(level, Primitive::kProductTerm, times * (degree + 1));
+    const int split = static_cast<int>(std::bit_floor(static_cast<unsigned>(degree)));
+    count_rescaled(degree - split, leaf, level, times);
+    add(level, Primitive::kProductTerm, 2 * times);
+    count_unscaled(split - 1, leaf, level, times);
+  }
+
+  void count(const ActivationOp& op, const Instruction& ins) {
+    const ckks::BootstrapSpec& spec = *program_.bootstrap;
+    const double pairs = (ins.ciphertexts + 1) / 2;  // NOLINT: whole pairs
+    const double all = ins.ciphertexts;
+    const int top = p_.max_level();
+    for (int pair = 0; pair < static_cast<int>(pairs); ++pair) {
+      count_factors(spec.stc_radices, static_cast<int>(spec.stc_radices.size()), true);
+      count_factors(spec.cts_radices, top, false);
+    }
+    add(top, Primitive::kRaise, pairs);
+    add(top, Primitive::kRotate, pairs);  // from the sparse secret
+    const int slots = top - static_cast<int>(spec.cts_radices.size());
+    add(slots + 1, Primitive::kRotate, pairs);   // the conjugation
+    add(slots + 1, Primitive::kRescale, pairs);  // of the second part
+    count_polynomial(spec.exp_degree, slots, all);
+    const int exponential = ckks::exponential_level(p_, spec);
+    for (int i = 1; i <= spec.doublings; ++i) add_product(exponential + i, all);
+    const int degree = static_cast<int>(op.coefficients.size()) - 1;
+    count_polynomial(degree, exponential, all);
+    add(exponential - ckks::polynomial_depth(degree), Primitive::kRotate, all);
+  }
+
+  /// The factors of the embedding, whose diagonals are known without computing them: one that merges the butterflies of
+  /// lengths 2^first .. 2^last rotates by the multiples of 2^(first - 1) below 2^last, both ways
+  /// (ckks/bootstrap/dft.h).
+  void count_factors(const std::vector<int>& radices, int level, bool ascending) {
+    const int slots = static_cast<int>(p_.slots());
+    int last = ascending ? 0 : std::accumulate(radices.begin(), radices.end(), 0);
+    for (const int radix : radices) {
+      if (ascending) last += radix;
+      const int first = last - radix + 1;
+      ckks::MapShape shape;
+      const int unit = 1 << (first - 1), reach = 1 << last;
+      for (int r = 0; r < std::min(reach, slots); r += unit) {
+        shape.diagonals.push_back({.rotation = r, .period = static_cast<std::size_t>(reach)});
+        if (r > 0 && reach < slots)
+          shape.diagonals.push_back({.rotation = slots - r, .period = static_cast<std::size_t>(reach)});
+      }
+      count_map(shape, ckks::plan_bsgs(shape, slots), level);
+      add(level, Primitive::kRescale, 1);
+      --level;
+      if (!ascending) last -= radix;
+    }
+  }
+
+  void count(const InputOp&, const Instruction&) {}
+  void count(const AddOp&, const Instruction&) {}
+  void count(const AddPlainOp&, const Instruction&) {}
+  void count(const JoinOp&, const Instruction&) {}
+
+  const Program& program_;
+  const ckks::Parameters& p_;
+  Work work_;
+};
+
+}  // namespace
+
+LevelShape level_shape(const ckks::Parameters& p, int level) {
+  const ckks::KeySetSpec& set = p.spec().key_sets[static_cast<std::size_t>(p.key_set_for(level))];
+  return {.log_n = p.log_n(),
+          .q_primes = p.q_count(level),
+          .special_primes = set.special_primes,
+          .digit_primes = set.digit_primes};
+}
+
+double nominal_cost(Primitive primitive, const LevelShape& s) {
+  const double q = s.q_primes, k = s.special_primes;
+  const double digit = std::min<double>(s.digit_primes, q);
+  const double digits = std::ceil(q / digit);
+  const double hoist = q + digits * (q + k - digit) * (1 + kConvert * digit);
+  const double hoisted = (2 * digits + 1) * (q + k) * kMultiply;
+  const double mod_down = 2 * (k + q * (1 + kConvert * k));
+  switch (primitive) {
+    case Primitive::kHoist:
+      return hoist;
+    case Primitive::kHoisted:
+      return hoisted;
+    case Primitive::kRotate:
+      return hoist + hoisted + mod_down;
+    case Primitive::kModDown:
+      return mod_down;
+    case Primitive::kProductTerm:
+      return 2 * (q + k) * kMultiply;
+    case Primitive::kSquare:
+      return hoist + hoisted + mod_down + 4 * q * kMultiply;
+    case Primitive::kRescale:
+      return 2 * q;
+    case Primitive::kEncode:
+      return kEmbed + (q + k) * (1 + kMultiply);
+    case Primitive::kRaise:
+      return 2 * (1 + q * (1 + kConvert));
+  }
+  return 0;
+}
+
+Work count_work(const Instruction& instruction, const Program& program, const ckks::Parameters& parameters) {
+  return Counter(program, parameters).run(instruction);
+}
+
+double nominal_cost(const Work& work, const ckks::Parameters& parameters) {
+  double sum = 0.1;
+  for (const auto& [level, counts] : work) {
+    const LevelShape shape = level_shape(parameters, level);
+    for (std::size_t i = 0; i < kPrimitives; ++i) sum += counts[i] * nominal_cost(static_cast<Primitive>(i), shape);
+  }
+  return sum;
+}
+
+}  // namespace hearth::compiler

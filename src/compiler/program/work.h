@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+
+#include "compiler/program/program.h"
+
+/// What running a program consists of, counted in the primitive operations whose time can be measured. Used to predict
+/// time (with measured costs) and to tell how far a run is (with nominal ones).
+namespace hearth::compiler {
+
+enum class Primitive : std::uint8_t {
+  kHoist,        ///< decomposing and raising one ciphertext
+  kHoisted,      ///< one more rotation of a decomposed ciphertext, over QP
+  kRotate,       ///< a full rotation (or another key switch)
+  kModDown,      ///< both parts of one ciphertext
+  kProductTerm,  ///< one diagonal times one ciphertext over QP
+  kSquare,       ///< a product with relinearisation
+  kRescale,
+  kEncode,  ///< a vector of full period over QP
+  kRaise    ///< both parts of one ciphertext from one prime to all of the level's
+};
+inline constexpr std::size_t kPrimitives = 9;
+inline constexpr std::array<const char*, kPrimitives> kPrimitiveNames = {
+    "hoist", "hoisted", "rotate", "mod_down", "product_term", "square", "rescale", "encode", "raise"};
+
+/// One number for each primitive, counts or costs.
+using PrimitiveArray = std::array<double, kPrimitives>;
+
+/// What the cost of a primitive depends on.
+struct LevelShape {
+  int log_n = 0;
+  int q_primes = 0;        ///< of the ciphertext
+  int special_primes = 0;  ///< of the key set used at that level
+  int digit_primes = 0;
+  bool operator==(const LevelShape&) const = default;
+};
+LevelShape level_shape(const ckks::Parameters& parameters, int level);
+
+/// Roughly how much work a primitive is, in NTTs of one limb, from the number of limbs it touches. Ratios between
+/// shapes of one ring degree are good to some ten percent, ratios between primitives to a factor of about two.
+double nominal_cost(Primitive primitive, const LevelShape& shape);
+
+/// How often each primitive is used at each level.
+using Work = std::map<int, PrimitiveArray>;
+/// Of one instruction of a checked program, weights encoded ahead unless the program bootstraps.
+Work count_work(const Instruction& instruction, const Program& program, const ckks::Parameters& parameters);
+/// In nominal costs; at least a little even for instructions that are nearly free.
+double nominal_cost(const Work& work, const ckks::Parameters& parameters);
+
+}  // namespace hearth::compiler

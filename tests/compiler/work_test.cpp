@@ -1,0 +1,119 @@
+#include "compiler/program/work.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "ckks/bootstrap/dft.h"
+#include "tests/compiler/tiny_program.h"
+
+namespace hearth::compiler {
+namespace {
+
+double count(const Work& work, int level, Primitive primitive) {
+  const auto found = work.find(level);
+  return found == work.end() ? 0 : found->second[static_cast<std::size_t>(primitive)];
+}
+
+int moved(const std::vector<int>& steps) {
+  return static_cast<int>(std::ranges::count_if(steps, [](int s) { return s != 0; }));
+}
+
+/// A chain long enough for a bootstrap on a ring of degree 2^10.
+ckks::ParametersPtr bootstrap_parameters() {
+  ckks::ParameterSpec spec = testing::tiny_spec(10);
+  spec.levels.assign(24, {30});
+  spec.special_bits = {30, 30, 30};
+  spec.key_sets = {{.max_level = 0, .digit_primes = 1, .special_primes = 1},
+                   {.max_level = 23, .digit_primes = 3, .special_primes = 3}};
+  spec.secret = ckks::SecretKind::kSparseTernary;
+  spec.hamming_weight = 128;
+  spec.encapsulated_weight = 32;
+  return ckks::Parameters::create(spec);
+}
+
+TEST(Work, OfLinearLayersAndProductsIsCounted) {
+  const Program program = testing::tiny_program();
+  const auto parameters = ckks::Parameters::create(program.parameters);
+  const auto& linear = std::get<LinearOp>(program.instructions[1].op);
+  const Work map = count_work(program.instructions[1], program, *parameters);
+  EXPECT_EQ(count(map, 2, Primitive::kProductTerm), 2);
+  EXPECT_EQ(count(map, 2, Primitive::kHoisted), moved(linear.plan.babies));
+  EXPECT_EQ(count(map, 2, Primitive::kRotate), moved(linear.plan.giants));
+  EXPECT_EQ(count(map, 2, Primitive::kRescale), 1);
+  EXPECT_EQ(count(map, 2, Primitive::kEncode), 0) << "weights are encoded ahead";
+  const Work square = count_work(program.instructions[2], program, *parameters);
+  EXPECT_EQ(count(square, 1, Primitive::kSquare), 1);
+  EXPECT_TRUE(count_work(program.instructions[0], program, *parameters).empty());
+  EXPECT_GT(nominal_cost(map, *parameters), nominal_cost({}, *parameters));
+}
+
+TEST(Work, OfABootstrapHasTheMapsThatTheBootstrapperHas) {
+  const auto p = bootstrap_parameters();
+  Program program;
+  program.bootstrap = ckks::BootstrapSpec{
+      .stc_radices = {3, 3, 3}, .cts_radices = {4, 3, 2}, .wrap_bound = 13, .doublings = 4, .exp_degree = 15};
+  const Instruction one{.name = "relu",
+                        .op = ActivationOp{.x = 0, .coefficients = std::vector<std::complex<double>>(64)},
+                        .ciphertexts = 1,
+                        .work_level = 3,
+                        .level = 0,
+                        .scale = 1};
+  const Work work = count_work(one, program, *p);
+  const auto expect_map = [&](const ckks::ComplexLinearMap& map, int level, const char* what) {
+    const ckks::BsgsPlan plan = ckks::plan_bsgs(map, static_cast<int>(p->slots()));
+    EXPECT_GE(count(work, level, Primitive::kProductTerm), ckks::shape_of(map).diagonals.size()) << what << level;
+    EXPECT_EQ(count(work, level, Primitive::kHoisted), moved(plan.babies)) << what << level;
+    EXPECT_GE(count(work, level, Primitive::kRotate), moved(plan.giants)) << what << level;
+  };
+  const auto down = ckks::slots_to_coefficients_maps(9, program.bootstrap->stc_radices);
+  const auto up = ckks::coefficients_to_slots_maps(9, program.bootstrap->cts_radices);
+  for (std::size_t i = 0; i < 3; ++i) {
+    expect_map(down[i], 3 - static_cast<int>(i), "StC at level ");
+    expect_map(up[i], 23 - static_cast<int>(i), "CtS at level ");
+  }
+  // Two ciphertexts share the embedding but not the exponential.
+  Instruction two = one;
+  two.ciphertexts = 2;
+  const Work pair = count_work(two, program, *p);
+  EXPECT_EQ(count(pair, 23, Primitive::kHoisted), count(work, 23, Primitive::kHoisted));
+  const int exponential = ckks::exponential_level(*p, *program.bootstrap);
+  EXPECT_EQ(count(pair, exponential, Primitive::kSquare), 2 * count(work, exponential, Primitive::kSquare));
+  two.ciphertexts = 3;
+  EXPECT_EQ(count(count_work(two, program, *p), 23, Primitive::kHoisted), 2 * count(work, 23, Primitive::kHoisted));
+}
+
+TEST(Work, OfPolynomialsCountsTheProductsOfPatersonAndStockmeyer) {
+  Program program;
+  const auto p = bootstrap_parameters();
+  const auto products = [&](int degree) {
+    const Instruction ins{.name = "p",
+                          .op = PolynomialOp{.x = 0, .coefficients = std::vector<double>(degree + 1, 1.0)},
+                          .ciphertexts = 1,
+                          .work_level = 20,
+                          .level = 0,
+                          .scale = 1};
+    double sum = 0;
+    for (const auto& [level, counts] : count_work(ins, program, *p)) {
+      sum += counts[static_cast<std::size_t>(Primitive::kSquare)];
+    }
+    return sum;
+  };
+  EXPECT_EQ(products(3), 1);   // x^2
+  EXPECT_EQ(products(7), 3);   // x^2, x^3, x^4
+  EXPECT_EQ(products(63), 9);  // x^2 .. x^7, x^8, x^16, x^32
+}
+
+TEST(Work, NominalCostsGrowWithTheModulus) {
+  for (std::size_t i = 0; i < kPrimitives; ++i) {
+    double before = 0;
+    for (const int q : {2, 4, 8, 16, 28}) {
+      const double cost = nominal_cost(static_cast<Primitive>(i), {15, q, 6, 6});
+      EXPECT_GT(cost, before) << kPrimitiveNames[i] << " " << q;
+      before = cost;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth::compiler
