@@ -6,6 +6,7 @@
 
 #include "ckks/bootstrap/bootstrapper.h"
 #include "compiler/arithmetic.h"
+#include "compiler/bootstrap_cost.h"
 
 namespace hearth::compiler {
 
@@ -41,13 +42,28 @@ std::string to_string(const std::vector<ActivationReport>& reports);
 struct BootstrapChain {
   ckks::ParameterSpec parameters;
   ckks::BootstrapSpec bootstrap;
+  double seconds = 0;  ///< predicted for one bootstrap, one thread
+  double noise = 0;    ///< predicted rms noise of a ReLU's output, in units of its range
+
+  int activation_level() const { return static_cast<int>(bootstrap.stc_radices.size()); }
 };
 
-/// `linear_level`: the level that activations come out at, at least; counts from the bottom, StC included.
-/// `coefficients`: of the longest series. Empty when 128 bits of security (if asked for) cannot be had.
-std::optional<BootstrapChain> choose_bootstrap_chain(int log_n, int linear_levels, int coefficients, int bootstraps,
-                                                     ckks::Security security);
-/// Level at which activations take their operands, for every chain that choose_bootstrap_chain returns.
-inline constexpr int kActivationLevel = 3;
+/// What a chain must serve.
+struct BootstrapNeeds {
+  int log_n = 15;
+  int log_period = 14;    ///< log2 of the longest period of an activation's slots
+  int linear_levels = 1;  ///< that activations' results have above the level at which activations take their operands
+  int coefficients = 64;  ///< of the longest series
+  int bootstraps = 1;     ///< in one run; their failures add up
+  int ciphertexts = 1;    ///< that share a bootstrap, 1 or 2
+  int activation_level = 0;  ///< factors of SlotsToCoeffs, 0 to choose
+  ckks::Security security = ckks::Security::kBits128;
+};
+
+/// The fastest chain, by the cost model on measured primitives, among numbers of factors of both embeddings, doublings,
+/// digits and special primes, that keeps a ReLU's noise below 2^-kNoiseBits of its range (the most precise chain when
+/// none does). Empty when 128 bits of security (if asked for) cannot be had.
+std::optional<BootstrapChain> choose_bootstrap_chain(const BootstrapNeeds& needs, const LimbCosts& costs);
+inline constexpr double kNoiseBits = 13;
 
 }  // namespace hearth::compiler

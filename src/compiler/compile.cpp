@@ -1,8 +1,10 @@
 #include "compiler/compile.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
 
 #include "base/error.h"
@@ -16,6 +18,10 @@ namespace hearth::compiler {
 namespace {
 
 constexpr int kSmallestLogN = 11, kLargestLogN = 17;
+/// Fewest factors of SlotsToCoeffs, so the lowest level at which activations may take their operands.
+constexpr int kLeastActivationLevel = 2;
+/// Shortest period of slots that bootstraps are made for.
+constexpr int kLeastLogPeriod = 6;
 
 /// One way to compile: a ring degree and a width of the base modulus.
 struct Candidate {
@@ -98,7 +104,7 @@ class BootstrapChooser {
     const int from = options_.log_n ? options_.log_n : kSmallestLogN;
     const int to = options_.log_n ? options_.log_n : kLargestLogN;
     for (int log_n = from; log_n <= to; ++log_n) {
-      if (!chain(log_n, deepest_operation(graph_), graph_)) continue;
+      if (!chain(needs(log_n, deepest_operation(graph_), graph_))) continue;
       if (std::optional<Candidate> candidate = attempt(log_n)) return std::move(*candidate);
     }
     const char* hint = options_.log_n ? "; try a larger --log-n" : "";
@@ -121,9 +127,17 @@ class BootstrapChooser {
     ArithGraph graph = align_scales(with_refreshes(log_n));
     candidate.activations = calibrate_activations(graph, inputs_, options_.activations);
     candidate.plan = choose_layouts(graph, 1 << (log_n - 1));
-    // Repacking may have made stretches longer.
-    const std::optional<BootstrapChain> chosen =
-        chain(log_n, linear_levels(candidate.plan.graph), candidate.plan.graph);
+    // Repacking may have made stretches longer; periods and ciphertexts are known only now.
+    BootstrapNeeds final_needs = needs(log_n, linear_levels(candidate.plan.graph), candidate.plan.graph);
+    final_needs.log_period = 0;
+    for (std::size_t i = 0; i < candidate.plan.graph.nodes.size(); ++i) {
+      if (!std::holds_alternative<arith::Activation>(candidate.plan.graph.nodes[i].op)) continue;
+      const Layout& layout = candidate.plan.layouts[i];
+      const auto period = static_cast<unsigned>(layout.period);
+      final_needs.log_period = std::max({final_needs.log_period, std::countr_zero(period), kLeastLogPeriod});
+      if (layout.ciphertexts > 1) final_needs.ciphertexts = 2;
+    }
+    const std::optional<BootstrapChain> chosen = chain(final_needs);
     if (!chosen) return std::nullopt;
     candidate.parameters = ckks::Parameters::create(chosen->parameters);
     candidate.ranges = measure_ranges(candidate.plan, inputs_);
@@ -138,11 +152,10 @@ class BootstrapChooser {
     ArithGraph best;
     double least = std::numeric_limits<double>::infinity();
     for (int levels = deepest_operation(graph_); levels <= std::max(linear_levels(graph_), 1); ++levels) {
-      const std::optional<BootstrapChain> possible = chain(log_n, levels, graph_);
+      const std::optional<BootstrapChain> possible = chain(needs(log_n, levels, graph_));
       if (!possible) break;
-      ArithGraph graph = insert_refreshes(graph_, kActivationLevel, levels);
-      const double primes = static_cast<double>(possible->parameters.levels.size());
-      const double cost = bootstraps(graph) * primes * primes;
+      ArithGraph graph = insert_refreshes(graph_, kLeastActivationLevel, levels);
+      const double cost = bootstraps(graph) * possible->seconds;
       if (cost >= least) continue;
       least = cost;
       best = std::move(graph);
@@ -152,12 +165,12 @@ class BootstrapChooser {
 
   /// Most levels that activations' results have above the level at which activations take their operands.
   static int linear_levels(const ArithGraph& graph) {
-    const Levels levels = assign_levels(graph, kActivationLevel);
-    int most = kActivationLevel;
+    const Levels levels = assign_levels(graph, kLeastActivationLevel);
+    int most = kLeastActivationLevel;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
       most = std::max({most, levels.result[i], levels.work[i]});
     }
-    return most - kActivationLevel;
+    return most - kLeastActivationLevel;
   }
 
   static int bootstraps(const ArithGraph& graph) {
@@ -165,13 +178,25 @@ class BootstrapChooser {
         graph.nodes, [](const ArithNode& n) { return std::holds_alternative<arith::Activation>(n.op); }));
   }
 
-  std::optional<BootstrapChain> chain(int log_n, int levels, const ArithGraph& graph) const {
-    return choose_bootstrap_chain(log_n, levels, options_.activations.degree + 1, bootstraps(graph), options_.security);
+  BootstrapNeeds needs(int log_n, int levels, const ArithGraph& graph) const {
+    return {.log_n = log_n,
+            .log_period = log_n - 1,
+            .linear_levels = levels,
+            .coefficients = options_.activations.degree + 1,
+            .bootstraps = bootstraps(graph),
+            .security = options_.security};
+  }
+
+  std::optional<BootstrapChain> chain(const BootstrapNeeds& needs) const {
+    const auto [costs, fresh] = costs_.try_emplace(needs.log_n);
+    if (fresh) costs->second = measure_limbs(needs.log_n);
+    return choose_bootstrap_chain(needs, costs->second);
   }
 
   ArithGraph graph_;
   const std::vector<std::vector<double>>& inputs_;
   const CompileOptions& options_;
+  mutable std::map<int, LimbCosts> costs_;  // of this machine, by log_n
 };
 
 /// Whether some ring holds all levels without a bootstrap.

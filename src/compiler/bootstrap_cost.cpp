@@ -1,0 +1,148 @@
+#include "compiler/bootstrap_cost.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include "ckks/polynomial.h"
+
+namespace hearth::compiler {
+namespace {
+
+double median_seconds(const std::function<void()>& f) {
+  std::vector<double> times;
+  for (int i = 0; i < 9; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(times.begin(), times.begin() + 4, times.end());
+  return times[4];
+}
+
+/// Costs of the operations of a chain by level.
+class ChainCosts {
+ public:
+  ChainCosts(const ckks::ParameterSpec& parameters, const LimbCosts& costs) : parameters_(parameters), costs_(costs) {
+    int count = 0;
+    for (const auto& level : parameters.levels) primes_.push_back(count += static_cast<int>(level.size()));
+  }
+
+  SwitchCosts at(int level) const {
+    const auto set = std::find_if(parameters_.key_sets.begin(), parameters_.key_sets.end(),
+                                  [&](const ckks::KeySetSpec& s) { return s.max_level >= level; });
+    return {primes_[static_cast<std::size_t>(level)], set->digit_primes, set->special_primes, costs_};
+  }
+  /// Relinearised and rescaled.
+  double product(int level) const {
+    const SwitchCosts c = at(level);
+    return c.raise + c.multiply + 2 * c.mod_down + c.rescale +
+           6 * primes_[static_cast<std::size_t>(level)] * costs_.pass;
+  }
+  double pass(int level) const { return primes_[static_cast<std::size_t>(level)] * costs_.pass; }
+
+ private:
+  const ckks::ParameterSpec& parameters_;
+  const LimbCosts& costs_;
+  std::vector<int> primes_;
+};
+
+/// A factor of the embedding that merges `radix` stages; the one with the longest butterflies wraps around and has half
+/// the diagonals.
+double factor_seconds(const SwitchCosts& c, int radix, bool wraps) {
+  const double diagonals = std::exp2(wraps ? radix : radix + 1) - (wraps ? 0 : 1);
+  double best = 1e300;
+  for (double babies = 1; babies <= diagonals; babies *= 2) {
+    const double giants = std::ceil(diagonals / babies);
+    best = std::min(best, c.raise + (babies - 1) * c.baby() + (giants - 1) * c.giant());
+  }
+  return best + diagonals * c.diagonal + 2 * c.mod_down + c.rescale;
+}
+
+/// Baby-step giant-step evaluation from `level` on, as ckks::evaluate_polynomial does it: powers below the leaf size
+/// and powers of two, one product for every quotient that is not constant, linear combinations at the leaves.
+double polynomial_seconds(const ChainCosts& chain, int level, int coefficients) {
+  const int degree = coefficients - 1;
+  const int leaf = 1 << ((std::bit_width(static_cast<unsigned>(degree)) + 1) / 2);
+  double sum = 0;
+  for (int i = 2; i <= degree; ++i) {
+    const bool needed = i < leaf || (std::has_single_bit(static_cast<unsigned>(i)) && i < degree);
+    if (needed) sum += chain.product(level - std::bit_width(static_cast<unsigned>(i - 1)) + 1);
+  }
+  int nodes = 1;
+  for (int split = static_cast<int>(std::bit_floor(static_cast<unsigned>(degree))); split >= leaf; split /= 2) {
+    sum += nodes * chain.product(level - std::countr_zero(static_cast<unsigned>(split)));
+    nodes *= 2;
+  }
+  return sum + 2 * coefficients * chain.pass(level - ckks::polynomial_depth(degree) + 1);
+}
+
+}  // namespace
+
+LimbCosts measure_limbs(int log_n) {
+  const ring::Ring ring(log_n, ring::ntt_primes(log_n, 30, 8));
+  const std::size_t n = ring.n();
+  const ring::Basis from = {0, 1, 2, 3}, to = {4, 5, 6, 7};
+  const ring::BaseConverter converter(ring, from, to);
+  ring::Poly a = ring::sample_uniform(ring, from, ring::Domain::kCoefficient, ring::Seed{}, 0);
+  ring::Poly b(n, to, ring::Domain::kCoefficient);
+  const std::uint32_t* in[] = {a.limb(0), a.limb(1), a.limb(2), a.limb(3)};
+  std::uint32_t* out[] = {b.limb(0), b.limb(1), b.limb(2), b.limb(3)};
+  const ring::Kernels& k = ring::kernels();
+  const ring::Modulus& m = ring.modulus(0);
+  LimbCosts costs;
+  costs.transform = median_seconds([&] {
+                      for (const int i : {0, 1, 2, 3}) k.ntt_forward(a.limb(static_cast<std::size_t>(i)), ring.ntt(i));
+                    }) /
+                    4;
+  costs.convert = median_seconds([&] { converter.convert(out, in, n); }) / 16;
+  costs.product = median_seconds([&] { k.dot(b.limb(0), in, in, 4, 0, false, n, m); }) / 4;
+  costs.pass = median_seconds([&] {
+                 for (const std::size_t i : {0, 1, 2}) k.add(b.limb(i), a.limb(i), a.limb(i + 1), n, m);
+               }) /
+               3;
+  return costs;
+}
+
+SwitchCosts::SwitchCosts(int q, int digit, int special, const LimbCosts& c) {
+  const int digits = (q + digit - 1) / digit, all = q + special;
+  raise = q * c.transform;
+  for (int first = 0; first < q; first += digit) {
+    const int width = std::min(digit, q - first);
+    raise += (all - width) * (c.transform + width * c.convert);
+  }
+  multiply = 2.0 * digits * all * c.product;
+  mod_down = (special + q) * c.transform + special * q * c.convert + q * c.pass;
+  permute = 2.0 * all * c.pass;
+  rescale = 2 * (q * c.transform + (q - 1) * (c.convert + c.pass));
+  diagonal = 2.0 * all * c.product;
+}
+
+double bootstrap_seconds(const ckks::ParameterSpec& parameters, const ckks::BootstrapSpec& spec, int coefficients,
+                         int ciphertexts, const LimbCosts& costs) {
+  const ChainCosts chain(parameters, costs);
+  const int top = static_cast<int>(parameters.levels.size()) - 1;
+  double seconds = 2 * chain.at(top).rotate();  // ModRaise and the split
+  int stages = 0;
+  for (const int radix : spec.stc_radices) stages += radix;
+  seconds += (parameters.log_n - 1 - stages) * chain.at(top).rotate();
+  int level = static_cast<int>(spec.stc_radices.size());
+  for (std::size_t i = 0; i < spec.stc_radices.size(); ++i, --level) {
+    seconds += factor_seconds(chain.at(level), spec.stc_radices[i], i + 1 == spec.stc_radices.size());
+  }
+  level = top;
+  for (std::size_t i = 0; i < spec.cts_radices.size(); ++i, --level) {
+    seconds += factor_seconds(chain.at(level), spec.cts_radices[i], i == 0);
+  }
+  double each = polynomial_seconds(chain, level, spec.exp_degree + 1);
+  level -= ckks::polynomial_depth(spec.exp_degree);
+  for (int i = 0; i < spec.doublings; ++i) each += chain.product(level--);
+  each += polynomial_seconds(chain, level, coefficients);
+  level -= ckks::polynomial_depth(coefficients - 1);
+  each += chain.at(level).rotate();
+  return seconds + ciphertexts * each;
+}
+
+}  // namespace hearth::compiler
