@@ -121,26 +121,26 @@ void run(bench::Report& report) {
   const std::size_t diagonals = source->shape().diagonals.size();
   const PreparedLinearMap prepared(evaluator.encoder(), *setup.parameters, *source, plan, setup.level(), kPlainScale);
   const StreamedLinearMap streamed(*setup.parameters, source, plan, setup.level(), kPlainScale);
+  const StreamedLinearMap single(*setup.parameters, source, plan, setup.level(), kPlainScale, kLinearMapMemory,
+                                 Hoisting::kSingle);
   const std::span<const Ciphertext> in(&setup.input, 1);
   const int all = threads();
   for (const int count : {1, all}) {
     set_threads(count);
     if (count == 1) measure_encoding(setup, evaluator.encoder(), report);
-    const double kept = best_ms(10, [&] { (void)prepared.apply(evaluator, in); });
-    const double made = best_ms(10, [&] { (void)streamed.apply(evaluator, in); });
-    const double kept_cpu = best_cpu_ms(5, [&] { (void)prepared.apply(evaluator, in); });
-    const double made_cpu = best_cpu_ms(5, [&] { (void)streamed.apply(evaluator, in); });
-    const double encode = best_cpu_ms(3, [&] {
+    const std::string suffix = fmt::format("_{}core_ms", count);
+    const auto measure_one = [&](const std::string& name, const auto& body) {
+      const double elapsed = best_ms(10, body), processor = best_cpu_ms(10, body);
+      fmt::print("{} threads, {} dense diagonals, {}: {:.1f} ms, {:.1f} ms of processor time\n", count, diagonals, name,
+                 elapsed, processor);
+      report.add("map_279_" + name + suffix, elapsed, "ms");
+    };
+    measure_one("prepared", [&] { (void)prepared.apply(evaluator, in); });
+    measure_one("streamed", [&] { (void)streamed.apply(evaluator, in); });
+    measure_one("streamed_single", [&] { (void)single.apply(evaluator, in); });
+    measure_one("encoded_ahead", [&] {
       (void)PreparedLinearMap(evaluator.encoder(), *setup.parameters, *source, plan, setup.level(), kPlainScale);
     });
-    fmt::print(
-        "{} threads, {} dense diagonals: prepared {:.1f} ms ({:.0f} MiB encoded), streamed {:.1f} ms; processor time "
-        "{:.1f} "
-        "and {:.1f} ms, of encoding ahead {:.1f} ms\n",
-        count, diagonals, kept, static_cast<double>(prepared.bytes()) / 0x1p20, made, kept_cpu, made_cpu, encode);
-    const std::string suffix = fmt::format("_{}core_ms", count);
-    report.add("map_279_prepared" + suffix, kept, "ms");
-    report.add("map_279_streamed" + suffix, made, "ms");
     if (count == all) break;
   }
 }

@@ -62,7 +62,7 @@ void StoredLinearMap::diagonal(const DiagonalPlace& place, std::span<double> out
 }
 
 PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level,
-                       double scale)
+                       double scale, Hoisting hoisting)
     : shape(std::move(map_shape)), plan(bsgs), level(at_level), plain_scale(scale), parameters_id(parameters.id()) {
   require(shape.inputs >= 1 && shape.outputs >= 1, ErrorKind::kInvalidArgument,
           "a linear map needs inputs and outputs, got {} and {}", shape.inputs, shape.outputs);
@@ -77,8 +77,9 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
     const int giant = plan.giant(place.rotation, slots);
     index_in(plan.giants, giant, place.rotation, "giant");
     terms[{place.output, giant}].push_back({p, static_cast<std::size_t>(place.input), baby});
-    extended = extended || plan.babies[baby] != 0;
+    rotates = rotates || plan.babies[baby] != 0;
   }
+  extended = rotates && hoisting == Hoisting::kDouble;
   const auto order = [&](const Term& a, const Term& b) {
     return std::tuple(shape.diagonals[a.place].period, a.input, a.baby) <
            std::tuple(shape.diagonals[b.place].period, b.input, b.baby);

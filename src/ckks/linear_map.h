@@ -84,6 +84,14 @@ BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost = 1,
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
 std::vector<int> rotations(const BsgsPlan& plan);
 
+/// Where products of rotated inputs and diagonals live.
+enum class Hoisting {
+  kDouble,  ///< over QP: rotated inputs are not divided by P, diagonals have limbs for the special primes too
+  kSingle,  ///< over Q: rotated inputs are divided by P, which costs a ModDown and the rounding of one (as large as
+            ///< that of a rescale) for each rotation of an input, and saves the special limbs of every diagonal and
+            ///< product
+};
+
 /// A shape cut up by a plan for one level: what the ways of evaluation share. Immutable after construction.
 struct PlannedMap {
   /// One diagonal, rotated by -giant before it is encoded, that multiplies the baby-th rotation of an input.
@@ -101,7 +109,8 @@ struct PlannedMap {
 
   /// Throws Error(kInvalidArgument) for a period that is not a power of two up to the slots, a place outside the map, a
   /// malformed plan, or a rotation that `plan` does not cover.
-  PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level, double scale);
+  PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level, double scale,
+             Hoisting hoisting = Hoisting::kDouble);
   /// Throws Error unless `in` are the map's inputs at its level, of two parts and one scale.
   void check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
@@ -110,7 +119,8 @@ struct PlannedMap {
   int level;
   double plain_scale;
   std::uint64_t parameters_id;
-  bool extended = false;    ///< some baby rotation is not 0, so products live over QP
+  bool rotates = false;     ///< some baby rotation is not 0
+  bool extended = false;    ///< products live over QP: inputs are rotated and hoisted doubly
   ring::Basis basis;        ///< of the diagonals: QP when extended, else Q
   std::vector<Step> steps;  ///< ordered by output and giant
 };

@@ -65,7 +65,7 @@ std::vector<InputRotation> MapRun::rotations(std::size_t begin, std::size_t end)
 }
 
 std::size_t MapRun::hoisted_bytes() const {
-  return map_.extended ? layout_.digits().size() * layout_.limbs() * n() * sizeof(std::uint32_t) : 0;
+  return map_.rotates ? layout_.digits().size() * layout_.limbs() * n() * sizeof(std::uint32_t) : 0;
 }
 
 LimbRows MapRun::rotate_limb_of(const InputRotation& r, const Hoisted& hoisted, std::size_t j, std::uint32_t* row0,

@@ -45,8 +45,8 @@ class MapRun {
   bool needs_hoisting(const InputRotation& r) const { return map_.plan.babies[r.baby] != 0; }
   std::size_t hoisted_bytes() const;  ///< of the digits of one input
   Hoisted hoist(std::size_t input) const { return evaluator_.hoist(in_[input].parts[1], map_.level); }
-  /// Limb j of a rotated input (times P when the map is extended): in row0 and row1, which hold n words each, or where
-  /// the input itself lies. `hoisted` is not looked at where needs_hoisting() is false.
+  /// Limb j of a rotated input, times P, when the map is extended: in row0 and row1, which hold n words each. Else limb
+  /// j of the input itself, where it lies. `hoisted` is not looked at where needs_hoisting() is false.
   LimbRows rotate_limb_of(const InputRotation& r, const Hoisted& hoisted, std::size_t j, std::uint32_t* row0,
                           std::uint32_t* row1) const;
 

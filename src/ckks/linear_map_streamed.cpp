@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -13,9 +14,11 @@
 namespace hearth::ckks {
 namespace {
 
-/// The limbs of so many diagonals are made and multiplied together that they stay in the second-level cache.
-constexpr std::size_t kTileBytes = std::size_t{1} << 20;
-constexpr std::size_t kMinTile = 2, kMaxTile = 64;
+/// One limb of the sums of a wave of steps should stay in the second-level cache together with that of a few rotated
+/// inputs, so that neither the sums are read for every product nor the rotated inputs for every step.
+constexpr std::size_t kCacheBytes = std::size_t{3} << 19;
+constexpr std::size_t kTile = 4;  ///< rotated inputs that are multiplied together
+constexpr std::size_t kMinWave = 2, kMaxWave = 16;
 
 using Step = PlannedMap::Step;
 using Term = PlannedMap::Term;
@@ -30,7 +33,7 @@ class StreamedRun {
   std::vector<Ciphertext> apply() {
     out_.resize(static_cast<std::size_t>(run_.map().shape.outputs));
     const std::size_t pair = run_.pair_bytes(), all = run_.rotations(0, steps().size()).size();
-    const bool fits = (stored_ ? all + 1 : 1) * pair <= memory_ / 4 * 3;
+    const bool fits = (stored_ ? all + wave() : wave()) * pair <= memory_ / 4 * 3;
     const std::size_t half = std::max<std::size_t>(1, memory_ / 8 * 3 / pair);
     const std::size_t group = fits ? std::max<std::size_t>(1, all) : half, chunk = fits ? steps().size() : half;
     for (std::size_t begin = 0; begin < steps().size(); begin += chunk) {
@@ -48,7 +51,6 @@ class StreamedRun {
   const std::vector<Step>& steps() const { return run_.map().steps; }
   std::size_t n() const { return run_.n(); }
   std::size_t pitch() const { return n() + 64; }
-  std::size_t size_of(const Term& term) const { return 2 * run_.map().shape.diagonals[term.place].period; }
 
   /// Steps [begin, end) with `group` rotated inputs at a time.
   void run_steps(std::size_t begin, std::size_t end, std::size_t group) {
@@ -57,25 +59,36 @@ class StreamedRun {
     for (std::size_t from = 0; from < all.size(); from += group) {
       const std::span rotations = std::span(all).subspan(from, std::min(group, all.size() - from));
       rotate(rotations);
-      for (std::size_t s = begin; s < end; ++s) {
-        multiply_step(steps()[s], sums[s - begin]);
-        if (from + group >= all.size()) collect(s, sums[s - begin]);
+      for (std::size_t first = begin; first < end; first += wave()) {
+        const std::size_t count = std::min(wave(), end - first);
+        multiply_steps(std::span(steps()).subspan(first, count), std::span(sums).subspan(first - begin, count));
+        if (from + group < all.size()) continue;
+        for (std::size_t s = first; s < first + count; ++s) collect(s, sums[s - begin]);
       }
     }
+  }
+
+  /// How many steps are worked on together.
+  std::size_t wave() const {
+    const std::size_t rows = kCacheBytes / (n() * sizeof(std::uint32_t)), others = 3 * kTile;
+    return std::clamp(rows > others ? (rows - others) / 2 : 0, kMinWave, kMaxWave);
   }
 
   /// Adds a complete sum to its output, which is finished with its last step.
   void collect(std::size_t s, ExtendedPair& sum) {
     const std::size_t output = steps()[s].output;
     total_.add(run_, sum, steps()[s].giant);
-    if (!sum.c0.empty()) spare_ = std::exchange(sum, {});
+    if (!sum.c0.empty()) spare_.push_back(std::exchange(sum, {}));
     if (s + 1 == steps().size() || steps()[s + 1].output != output) out_[output] = total_.finish(run_);
   }
 
   /// Fills rows_ with all limbs of the rotations.
   void rotate(std::span<const InputRotation> rotations) {
-    const std::size_t limbs = run_.limbs(), words = stored_ ? 2 * rotations.size() * limbs * pitch() : 0;
+    const std::size_t limbs = run_.limbs();
+    const std::size_t words = run_.map().extended ? 2 * rotations.size() * limbs * pitch() : 0;
     if (storage_.size() < words) storage_ = Buffer<std::uint32_t>(words);
+    rotated_.clear();
+    rotated_.resize(rotations.size());
     rows_.assign(rotations.size() * limbs, {});
     position_.assign(run_.index_count(), kNone);
     for (std::size_t begin = 0; begin < rotations.size();) {
@@ -87,32 +100,78 @@ class StreamedRun {
         hoists = hoists || run_.needs_hoisting(rotations[end]);
       }
       const Hoisted hoisted = hoists ? run_.hoist(input) : Hoisted();
-      ring::for_each_limb((end - begin) * limbs, 4 * n(), [&](std::size_t i) {
-        const std::size_t k = begin + i / limbs, j = i % limbs;
-        // In Montgomery form, so that the diagonals, of which there are more, need not be.
-        std::uint32_t* row = stored_ ? storage_.data() + 2 * (k * limbs + j) * pitch() : nullptr;
-        rows_[k * limbs + j] = run_.rotate_limb_of(rotations[k], hoisted, j, row, row + (stored_ ? pitch() : 0));
-        if (stored_ && rows_[k * limbs + j].c0 != nullptr) {
-          const ring::Modulus& m = run_.layout().modulus(j);
-          ring::kernels().mul_scalar(row, row, m.r1, ring::shoup(m.r1, m), n(), m);
-          ring::kernels().mul_scalar(row + pitch(), row + pitch(), m.r1, ring::shoup(m.r1, m), n(), m);
-        }
-      });
+      if (run_.map().extended) {
+        ring::for_each_limb((end - begin) * limbs, 4 * n(), [&](std::size_t i) {
+          rotate_limb(begin + i / limbs, i % limbs, rotations[begin + i / limbs], hoisted);
+        });
+      } else {
+        ring::for_each_limb(end - begin, 8 * limbs * n(),
+                            [&](std::size_t i) { rotate_whole(begin + i, rotations[begin + i], hoisted); });
+      }
       begin = end;
     }
   }
 
-  /// Adds the products of one step with the rotations at hand.
-  void multiply_step(const Step& step, ExtendedPair& sum) {
-    std::vector<Term> terms;
-    for (const Term& term : step.terms) {
-      if (position_[run_.index(term.input, term.baby)] != kNone) terms.push_back(term);
+  /// Rotated inputs are kept in Montgomery form, so that the diagonals, of which there are more, need not be.
+  void to_montgomery(std::uint32_t* row, std::size_t j) const {
+    const ring::Modulus& m = run_.layout().modulus(j);
+    ring::kernels().mul_scalar(row, row, m.r1, ring::shoup(m.r1, m), n(), m);
+  }
+
+  /// Limb j of rotation k over QP.
+  void rotate_limb(std::size_t k, std::size_t j, const InputRotation& rotation, const Hoisted& hoisted) {
+    std::uint32_t* row = storage_.data() + 2 * (k * run_.limbs() + j) * pitch();
+    const LimbRows rows = run_.rotate_limb_of(rotation, hoisted, j, row, row + pitch());
+    rows_[k * run_.limbs() + j] = rows;
+    if (rows.c0 == nullptr) return;
+    to_montgomery(row, j);
+    to_montgomery(row + pitch(), j);
+  }
+
+  /// All limbs of rotation k over Q. An input that is not rotated stays where and as it is.
+  void rotate_whole(std::size_t k, const InputRotation& rotation, const Hoisted& hoisted) {
+    const Ciphertext* c = &run_.in()[rotation.input];
+    if (run_.needs_hoisting(rotation)) {
+      rotated_[k] = run_.evaluator().rotate(*c, hoisted, run_.map().plan.babies[rotation.baby]);
+      c = &rotated_[k];
+      ring::for_each_limb(2 * run_.limbs(), n(),
+                          [&](std::size_t i) { to_montgomery(rotated_[k].parts[i % 2].limb(i / 2), i / 2); });
     }
+    for (std::size_t j = 0; j < run_.limbs(); ++j) {
+      rows_[k * run_.limbs() + j] = {c->parts[0].limb(j), c->parts[1].limb(j)};
+    }
+  }
+
+  /// Whether the rotated input at hand is in Montgomery form.
+  bool in_montgomery(std::size_t position) const { return run_.map().extended || !rotated_[position].parts.empty(); }
+
+  /// A term of one of the steps in a wave.
+  struct WaveTerm {
+    std::size_t sum;       // step within the wave
+    std::size_t position;  // of its rotated input among those at hand
+    std::size_t place;
+    int giant;
+  };
+  std::size_t size_of(const WaveTerm& t) const { return 2 * run_.map().shape.diagonals[t.place].period; }
+
+  /// Adds the products of a wave of steps with the rotations at hand.
+  void multiply_steps(std::span<const Step> wave, std::span<ExtendedPair> sums) {
+    std::vector<WaveTerm> terms;
+    for (std::size_t s = 0; s < wave.size(); ++s) {
+      for (const Term& term : wave[s].terms) {
+        const std::size_t position = position_[run_.index(term.input, term.baby)];
+        if (position != kNone) terms.push_back({s, position, term.place, wave[s].giant});
+      }
+    }
+    std::sort(terms.begin(), terms.end(), [&](const WaveTerm& a, const WaveTerm& b) {
+      return std::tuple(size_of(a), a.position / kTile, a.sum, a.position) <
+             std::tuple(size_of(b), b.position / kTile, b.sum, b.position);
+    });
     for (std::size_t begin = 0; begin < terms.size();) {
       const std::size_t size = size_of(terms[begin]), most = begin + batch(size);
       std::size_t end = begin;
       while (end < terms.size() && end < most && size_of(terms[end]) == size) ++end;
-      multiply_batch(std::span(terms).subspan(begin, end - begin), step.giant, sum);
+      multiply_batch(std::span(terms).subspan(begin, end - begin), sums);
       begin = end;
     }
   }
@@ -124,63 +183,91 @@ class StreamedRun {
   }
 
   /// Terms of one length: their coefficients first, then limb by limb.
-  void multiply_batch(std::span<const Term> terms, int giant, ExtendedPair& sum) {
+  void multiply_batch(std::span<const WaveTerm> terms, std::span<ExtendedPair> sums) {
     const std::size_t size = size_of(terms[0]);
     if (rounded_.size() < terms.size()) rounded_.resize(terms.size());
-    ring::for_each_limb(terms.size(), 16 * size, [&](std::size_t t) { round(terms[t], giant, rounded_[t]); });
-    const bool accumulate = !sum.c0.empty();
-    if (!accumulate) sum = spare_.c0.empty() ? run_.sum() : std::exchange(spare_, {});
+    ring::for_each_limb(terms.size(), 16 * size, [&](std::size_t t) { round(terms[t], rounded_[t]); });
+    std::vector<char> fresh(sums.size());
+    for (const WaveTerm& term : terms) {
+      if (!sums[term.sum].c0.empty()) continue;
+      sums[term.sum] = new_sum();
+      fresh[term.sum] = true;
+    }
     ring::for_each_limb(run_.limbs(), terms.size() * size,
-                        [&](std::size_t j) { multiply_limb_of(terms, j, sum, accumulate); });
+                        [&](std::size_t j) { multiply_limb_of(terms, sums, fresh, j); });
   }
 
-  void round(const Term& term, int giant, RoundedCoefficients& out) const {
+  ExtendedPair new_sum() {
+    if (spare_.empty()) return run_.sum();
+    ExtendedPair sum = std::move(spare_.back());
+    spare_.pop_back();
+    return sum;
+  }
+
+  void round(const WaveTerm& term, RoundedCoefficients& out) const {
     const DiagonalPlace& place = run_.map().shape.diagonals[term.place];
     Scratch<double> values(2 * place.period);
     double *diagonal = values.data(), *rotated = diagonal + place.period;
     source_.diagonal(place, {diagonal, place.period});
-    const std::size_t shift = static_cast<std::size_t>(giant) % place.period;
+    const std::size_t shift = static_cast<std::size_t>(term.giant) % place.period;
     std::rotate_copy(diagonal, diagonal + (place.period - shift), diagonal + place.period, rotated);
     run_.evaluator().encoder().round(std::span<const double>(rotated, place.period), run_.map().plain_scale, out);
   }
 
-  void multiply_limb_of(std::span<const Term> terms, std::size_t j, ExtendedPair& sum, bool accumulate) const {
-    const std::size_t size = size_of(terms[0]), stride = size + 64;
-    const std::size_t tile = std::clamp(kTileBytes / (size * sizeof(std::uint32_t)), kMinTile, kMaxTile);
-    const int run = std::countr_zero(n()) - std::countr_zero(size);
-    Scratch<std::uint32_t> limbs(std::min(tile, terms.size()) * stride);
-    const std::uint32_t *c0[kMaxTile], *c1[kMaxTile], *diagonals[kMaxTile];
-    for (std::size_t begin = 0; begin < terms.size(); begin += tile) {
-      std::size_t chosen[kMaxTile], count = 0;
-      for (std::size_t t = begin; t < std::min(begin + tile, terms.size()); ++t) {
-        const std::size_t position = position_[run_.index(terms[t].input, terms[t].baby)];
-        const LimbRows& rows = rows_[position * run_.limbs() + j];
-        if (rows.c0 == nullptr) continue;
-        c0[count] = rows.c0, c1[count] = rows.c1, diagonals[count] = limbs.data() + count * stride;
-        chosen[count++] = t;
+  /// Limb j of a batch, tile by tile of the rotated inputs and within it sum by sum. `fresh`: the sums that hold
+  /// nothing yet.
+  void multiply_limb_of(std::span<const WaveTerm> terms, std::span<ExtendedPair> sums, std::vector<char> fresh,
+                        std::size_t j) const {
+    for (std::size_t begin = 0; begin < terms.size();) {
+      const std::size_t tile = terms[begin].position / kTile;
+      std::vector<std::size_t> bounds;  // where the terms of each sum begin
+      std::size_t end = begin;
+      for (; end < terms.size() && terms[end].position / kTile == tile; ++end) {
+        if (end == begin || terms[end].sum != terms[end - 1].sum) bounds.push_back(end);
       }
-      if (count == 0 && accumulate) continue;
-      ring::for_each_limb(count, 8 * size, [&](std::size_t i) {
-        run_.evaluator().encoder().residues(rounded_[chosen[i]], run_.map().basis[j], !stored_,
-                                            limbs.data() + i * stride);
+      bounds.push_back(end);
+      ring::for_each_limb(bounds.size() - 1, 8 * kTile * size_of(terms[0]), [&](std::size_t i) {
+        const std::size_t sum = terms[bounds[i]].sum;
+        multiply_terms(terms, bounds[i], bounds[i + 1], sums[sum], fresh[sum] != 0, j);
+        fresh[sum] = false;
       });
-      const ring::Kernels& k = ring::kernels();
-      const ring::Modulus& m = run_.layout().modulus(j);
-      k.dot(sum.c0.limb(j), c0, diagonals, count, run, accumulate, n(), m);
-      k.dot(sum.c1.limb(j), c1, diagonals, count, run, accumulate, n(), m);
-      accumulate = true;
+      begin = end;
     }
+  }
+
+  /// Adds terms [begin, end), at most kTile of one length, to limb j of their sum.
+  void multiply_terms(std::span<const WaveTerm> terms, std::size_t begin, std::size_t end, ExtendedPair& sum,
+                      bool fresh, std::size_t j) const {
+    const std::size_t size = size_of(terms[begin]), stride = size + 64;
+    Scratch<std::uint32_t> limbs(kTile * stride);
+    const std::uint32_t *c0[kTile], *c1[kTile], *diagonals[kTile];
+    std::size_t count = 0;
+    for (std::size_t t = begin; t < end; ++t) {
+      const LimbRows& rows = rows_[terms[t].position * run_.limbs() + j];
+      if (rows.c0 == nullptr) continue;
+      std::uint32_t* limb = limbs.data() + count * stride;
+      run_.evaluator().encoder().residues(rounded_[t], run_.map().basis[j], !in_montgomery(terms[t].position), limb);
+      c0[count] = rows.c0, c1[count] = rows.c1, diagonals[count] = limb;
+      ++count;
+    }
+    if (count == 0 && !fresh) return;
+    const ring::Kernels& k = ring::kernels();
+    const ring::Modulus& m = run_.layout().modulus(j);
+    const int run = std::countr_zero(n()) - std::countr_zero(size);
+    k.dot(sum.c0.limb(j), c0, diagonals, count, run, !fresh, n(), m);
+    k.dot(sum.c1.limb(j), c1, diagonals, count, run, !fresh, n(), m);
   }
 
   const MapRun& run_;
   const LinearMapSource& source_;
   const std::size_t memory_;
-  const bool stored_ = run_.map().extended;  // rotated inputs need memory: without rotations they are the inputs
-  Buffer<std::uint32_t> storage_;
-  std::vector<LimbRows> rows_;         // [rotation at hand][limb]
-  std::vector<std::size_t> position_;  // [index(input, baby)] -> rotation at hand, or kNone
+  const bool stored_ = run_.map().rotates;  // rotated inputs need memory: without rotations they are the inputs
+  Buffer<std::uint32_t> storage_;           // of rotated inputs over QP
+  std::vector<Ciphertext> rotated_;         // [rotation at hand], over Q; empty where the input itself is meant
+  std::vector<LimbRows> rows_;              // [rotation at hand][limb]
+  std::vector<std::size_t> position_;       // [index(input, baby)] -> rotation at hand, or kNone
   std::vector<RoundedCoefficients> rounded_;
-  ExtendedPair spare_;
+  std::vector<ExtendedPair> spare_;
   OutputSum total_;  // of the output that is being worked on
   std::vector<Ciphertext> out_;
 };
@@ -188,8 +275,11 @@ class StreamedRun {
 }  // namespace
 
 StreamedLinearMap::StreamedLinearMap(const Parameters& parameters, std::shared_ptr<const LinearMapSource> source,
-                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
-    : source_(std::move(source)), map_(source_->shape(), plan, parameters, level, plain_scale), memory_(memory) {}
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
+                                     Hoisting hoisting)
+    : source_(std::move(source)),
+      map_(source_->shape(), plan, parameters, level, plain_scale, hoisting),
+      memory_(memory) {}
 
 std::vector<Ciphertext> StreamedLinearMap::apply(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
   map_.check_inputs(evaluator, in);

@@ -112,6 +112,45 @@ TEST(StreamedLinearMapTest, LargeDiagonals) {
   check_ways(testing::chain_spec(11, 3), map, 2);
 }
 
+/// Products over Q: agrees with plain arithmetic, and its bits depend on neither memory nor threads.
+void check_single(const ParameterSpec& spec, const LinearMap& map, int level, const BsgsPlan& plan) {
+  const Party party(spec, rotations(plan));
+  const std::vector<Ciphertext> in = inputs_of(party, map.inputs, level);
+  const auto stream = [&](std::size_t memory, Hoisting hoisting) {
+    return StreamedLinearMap(*party.parameters, std::make_shared<StoredLinearMap>(map), plan, level, kPlainScale,
+                             memory, hoisting)
+        .apply(party.evaluator, in);
+  };
+  const std::vector<Ciphertext> out = stream(kLinearMapMemory, Hoisting::kSingle);
+  std::vector<testing::Slots> slots;
+  for (const Ciphertext& c : in) slots.push_back(party.decrypt(c));
+  const std::vector<testing::Slots> expected = testing::apply_clear(map, slots);
+  const double bound = testing::map_error_bound(testing::Noise(party), map, plan, level, kScale, kPlainScale);
+  for (std::size_t o = 0; o < out.size(); ++o) {
+    EXPECT_EQ(out[o].scale, kScale * kPlainScale);
+    EXPECT_LT(testing::distance(party.decrypt(out[o]), expected[o]), bound) << "output " << o;
+  }
+  expect_equal(stream(kLittle, Hoisting::kSingle), out, "with little memory");
+  const int before = threads();
+  set_threads(3);
+  expect_equal(stream(kLinearMapMemory, Hoisting::kSingle), out, "3 threads");
+  set_threads(before);
+  if (plan.babies == std::vector<int>{0}) expect_equal(stream(kLinearMapMemory, Hoisting::kDouble), out, "double");
+}
+
+TEST(StreamedLinearMapTest, SingleHoistingAgreesWithPlainArithmetic) {
+  const LinearMap map = random_map(2, 3, {0, 1, 2, 3, 31, 32, 33, 34, 1023}, 1024, 11);
+  check_single(testing::chain_spec(11, 3), map, 2, plan_bsgs(map, 1024));
+  for (int level = 0; level <= 4; ++level) {
+    const LinearMap periodic = random_map(2, 2, {0, 1, 2, 16, 17, 18, 1023}, 16, 12);
+    check_single(testing::mixed_spec(11), periodic, level, plan_bsgs(periodic, 1024));
+  }
+  check_single(testing::chain_spec(11, 3), random_map(2, 2, {0, 3, 6}, 1024, 8), 2,
+               {.step = 3, .babies = {0}, .giants = {0, 3, 6}});
+  check_single(testing::chain_spec(11, 3), random_map(2, 2, {0, 3, 6}, 1024, 8), 2,
+               {.step = 1024, .babies = {0, 3, 6}, .giants = {0}});
+}
+
 RC_GTEST_PROP(StreamedLinearMapProperty, RandomMapsGiveTheSameBits, ()) {
   const int log_n = *rc::gen::inRange(5, 9), slots = 1 << (log_n - 1);
   LinearMap map;
