@@ -82,7 +82,7 @@ void check_encapsulation(const ParameterSpec& spec, double log_qp) {
   require(
       report.at_least_128, ErrorKind::kSecurity,
       "the key to an encapsulated secret of Hamming weight {} at n = {} and {:.1f} bits has no estimate of 128 bits "
-      "of security; use a weight of at least 32, n of at least 32768 and at most 90 bits, or Security::kNone for "
+      "of security; use a weight of at least 32 and n of at least 16384 with at most 60 bits, or Security::kNone for "
       "experiments",
       spec.encapsulated_weight, 1 << spec.log_n, log_qp);
 }

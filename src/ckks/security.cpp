@@ -37,7 +37,8 @@ struct SparseRow {
 
 // lattice-estimator of June 2026 (malb/lattice-estimator 27a581b), primal hybrid attack with meet in the middle, error
 // of standard deviation 3.19, as many samples as n. In ascending modulus for each n.
-constexpr std::array<SparseRow, 3> kSparseRows = {{
+constexpr std::array<SparseRow, 4> kSparseRows = {{
+    {14, 32, 60, 144.7},
     {15, 32, 60, 168.5},
     {15, 32, 90, 156.3},
     {16, 32, 60, 192.0},

@@ -116,6 +116,7 @@ TEST(Security, EncapsulatedSecretsHaveTheEstimatesOfTheirRows) {
   EXPECT_EQ(report.estimated_bits, 168.5);
   EXPECT_FALSE(report.source.empty());
   EXPECT_EQ(assess_encapsulation(15, 32, 60.1).estimated_bits, 156.3);
+  EXPECT_EQ(assess_encapsulation(14, 32, 60).estimated_bits, 144.7);
   EXPECT_EQ(assess_encapsulation(16, 32, 60).estimated_bits, 192.0);
   // A row covers what is no easier to break: heavier secrets, longer ones, smaller moduli.
   EXPECT_EQ(assess_encapsulation(16, 40, 50).estimated_bits, 192.0);
@@ -124,8 +125,8 @@ TEST(Security, EncapsulatedSecretsHaveTheEstimatesOfTheirRows) {
 }
 
 TEST(Security, EncapsulatedSecretsWithoutAnEstimateAreNotSafe) {
-  for (const SecurityReport& report :
-       {assess_encapsulation(15, 31, 60), assess_encapsulation(14, 31, 60), assess_encapsulation(15, 32, 91)}) {
+  for (const SecurityReport& report : {assess_encapsulation(15, 31, 60), assess_encapsulation(13, 32, 60),
+                                       assess_encapsulation(14, 32, 61), assess_encapsulation(15, 32, 91)}) {
     EXPECT_FALSE(report.at_least_128);
     EXPECT_EQ(report.estimated_bits, 0);
   }
