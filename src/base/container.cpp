@@ -120,7 +120,9 @@ bool is_secret_key_file(const std::filesystem::path& path) {
   return ours && in.u16() == static_cast<std::uint16_t>(FileKind::kSecretKey);
 }
 
-std::uint16_t format_version(FileKind) { return 1; }
+std::uint16_t format_version(FileKind kind) {
+  return kind == FileKind::kServerBundle || kind == FileKind::kClientBundle ? 2 : 1;
+}
 
 std::string to_string_tag(SectionTag tag) {
   std::string text;

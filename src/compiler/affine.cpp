@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <variant>
 
 #include "base/error.h"
@@ -138,6 +139,59 @@ void build(Builder&, const T&, const nn::Shape&, const nn::Shape&) {
   fail(ErrorKind::kInternal, "an operator that is not affine was asked for its matrix");
 }
 
+std::array<int, 3> extents(const nn::Shape& shape) {
+  return {static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3])};
+}
+
+std::array<int, 2> pair_of(const nn::HeightWidth& v) { return {static_cast<int>(v[0]), static_cast<int>(v[1])}; }
+
+std::optional<Convolution> convolution_of(const nn::Conv2d& op, const nn::Shape& input, const nn::Shape& output) {
+  return Convolution{.in = extents(input),
+                     .out = extents(output),
+                     .groups = static_cast<int>(op.groups),
+                     .kernel = pair_of({op.weights.shape[2], op.weights.shape[3]}),
+                     .strides = pair_of(op.strides),
+                     .dilations = pair_of(op.dilations),
+                     .pads = pair_of({op.pads.top, op.pads.left}),
+                     .weights = op.weights.data};
+}
+
+std::optional<Convolution> convolution_of(const nn::Dense& op, const nn::Shape& input) {
+  if (nn::element_count(input) != input.back()) return std::nullopt;
+  return Convolution{.in = {static_cast<int>(input.back()), 1, 1},
+                     .out = {static_cast<int>(op.weights.shape[0]), 1, 1},
+                     .weights = op.weights.data};
+}
+
+/// One weight for every tap of every channel.
+Convolution mean(std::array<int, 3> in, std::array<int, 3> out, std::array<int, 2> kernel) {
+  const std::size_t window = static_cast<std::size_t>(kernel[0]) * static_cast<std::size_t>(kernel[1]);
+  return Convolution{
+      .in = in,
+      .out = out,
+      .groups = in[0],
+      .kernel = kernel,
+      .weights = std::vector<float>(static_cast<std::size_t>(in[0]) * window, 1.0F / static_cast<float>(window))};
+}
+
+std::optional<Convolution> convolution_of(const nn::AveragePool& op, const nn::Shape& input, const nn::Shape& output) {
+  const nn::Pads none{};
+  if (op.ceil_mode || op.pads.top != none.top || op.pads.left != none.left || op.pads.bottom != none.bottom ||
+      op.pads.right != none.right) {
+    return std::nullopt;  // windows may count differently
+  }
+  Convolution layer = mean(extents(input), extents(output), pair_of(op.kernel));
+  layer.strides = pair_of(op.strides);
+  layer.dilations = pair_of(op.dilations);
+  return layer;
+}
+
+std::optional<Convolution> mean_of_planes(const nn::Shape& input) {
+  if (input.size() != 4) return std::nullopt;
+  const auto in = extents(input);
+  return mean(in, {in[0], 1, 1}, {in[1], in[2]});
+}
+
 /// Start of each row's weights, rows + 1 entries.
 std::vector<std::size_t> row_starts(const Affine& a) {
   std::vector<std::size_t> starts(static_cast<std::size_t>(a.rows) + 1, 0);
@@ -164,6 +218,21 @@ Affine to_affine(const nn::Op& op, const nn::Shape& input, const nn::Shape& outp
   std::visit([&](const auto& o) { build(builder, o, input, output); }, op);
   canonicalise(builder.affine);
   return std::move(builder.affine);
+}
+
+std::shared_ptr<const Convolution> to_convolution(const nn::Op& op, const nn::Shape& input, const nn::Shape& output) {
+  std::optional<Convolution> layer;
+  if (const auto* conv = std::get_if<nn::Conv2d>(&op)) layer = convolution_of(*conv, input, output);
+  if (const auto* dense = std::get_if<nn::Dense>(&op)) layer = convolution_of(*dense, input);
+  if (const auto* pool = std::get_if<nn::AveragePool>(&op)) layer = convolution_of(*pool, input, output);
+  if (std::holds_alternative<nn::GlobalAveragePool>(op)) layer = mean_of_planes(input);
+  if (!layer) return nullptr;
+  try {
+    check(*layer);
+  } catch (const Error&) {
+    return nullptr;  // steps or extents beyond what the form holds: it stays a matrix
+  }
+  return std::make_shared<Convolution>(std::move(*layer));
 }
 
 Affine diagonal_affine(const std::vector<double>& diagonal, const std::vector<double>& bias) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "compiler/program/layer_matrix.h"
 #include "nn/graph.h"
 
 namespace hearth::compiler {
@@ -27,6 +29,10 @@ bool is_affine(const nn::Op& op);
 /// The matrix of an affine operator (Conv2d, Dense, MulConstant, AddConstant, BatchNorm, AveragePool,
 /// GlobalAveragePool, ReduceMean, Pad). Throws Error(kResource) beyond 2^28 weights.
 Affine to_affine(const nn::Op& op, const nn::Shape& input, const nn::Shape& output);
+
+/// The same matrix as a convolution (weights rounded to float32): of Conv2d, Dense on one vector, pooling without
+/// borders and global pooling. Null for others.
+std::shared_ptr<const Convolution> to_convolution(const nn::Op& op, const nn::Shape& input, const nn::Shape& output);
 
 /// x -> diagonal[i] x[i] + bias[i].
 Affine diagonal_affine(const std::vector<double>& diagonal, const std::vector<double>& bias);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -19,6 +20,8 @@ struct Input {};
 /// y = A x + b.
 struct Linear {
   Affine affine;
+  /// What A is the matrix of, where that is one layer; b is always the affine map's own.
+  std::shared_ptr<const Convolution> layer = {};
 };
 /// y = a + b or a - b.
 struct Add {

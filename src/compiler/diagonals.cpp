@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace hearth::compiler {
 namespace {
@@ -35,17 +36,34 @@ class Geometry {
     return true;
   }
 
-  std::vector<int> folds() const {
-    std::vector<int> steps;
-    for (int step = out_.period; step < in_.period; step *= 2) steps.push_back(step);
-    return steps;
-  }
-
  private:
   const Layout& in_;
   const Layout& out_;
   int period_;
 };
+
+/// Which diagonals a placed matrix has: [output][input][rotation], one flag each.
+std::vector<char> used_diagonals(const Affine& affine, const Layout& in, const Layout& out) {
+  const Geometry geometry(in, out);
+  const auto period = static_cast<std::size_t>(std::min(in.period, out.period));
+  const auto inputs = static_cast<std::size_t>(in.ciphertexts);
+  std::vector<char> used(inputs * static_cast<std::size_t>(out.ciphertexts) * period, 0);
+  for (const Weight& w : affine.weights) {
+    Spot s;
+    if (!geometry.spot(w, s)) continue;
+    const std::size_t block = static_cast<std::size_t>(s.output) * inputs + static_cast<std::size_t>(s.input);
+    used[block * period + static_cast<std::size_t>(s.rotation)] = 1;
+  }
+  return used;
+}
+
+}  // namespace
+
+std::vector<int> fold_steps(const Layout& in, const Layout& out) {
+  std::vector<int> steps;
+  for (int step = out.period; step < in.period; step *= 2) steps.push_back(step);
+  return steps;
+}
 
 std::vector<std::vector<double>> place_bias(const std::vector<double>& bias, const Layout& out) {
   if (std::ranges::all_of(bias, [](double b) { return b == 0; })) return {};
@@ -58,8 +76,6 @@ std::vector<std::vector<double>> place_bias(const std::vector<double>& bias, con
   for (auto& v : placed) v = least_period(std::move(v));
   return placed;
 }
-
-}  // namespace
 
 std::vector<double> least_period(std::vector<double> v) {
   while (v.size() > 1) {
@@ -87,23 +103,35 @@ PlacedAffine place(const Affine& affine, const Layout& in, const Layout& out) {
   for (auto& [block, diagonals] : placed.map.blocks) {
     for (auto& [rotation, diagonal] : diagonals) diagonal = least_period(std::move(diagonal));
   }
-  placed.folds = geometry.folds();
+  placed.folds = fold_steps(in, out);
   placed.bias = place_bias(affine.bias, out);
   return placed;
 }
 
-PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out) {
-  const Geometry geometry(in, out);
-  const int period = std::min(in.period, out.period);
-  const auto blocks = static_cast<std::size_t>(in.ciphertexts) * static_cast<std::size_t>(out.ciphertexts);
-  std::vector<char> used(blocks * static_cast<std::size_t>(period), 0);
-  for (const Weight& w : affine.weights) {
-    Spot s;
-    if (!geometry.spot(w, s)) continue;
-    const auto block = static_cast<std::size_t>(s.output) * static_cast<std::size_t>(in.ciphertexts) +
-                       static_cast<std::size_t>(s.input);
-    used[block * static_cast<std::size_t>(period) + static_cast<std::size_t>(s.rotation)] = 1;
+std::shared_ptr<const LayerMatrix> place_layer(const Convolution& layer, const Affine& affine,
+                                               std::shared_ptr<const Layout> in, std::shared_ptr<const Layout> out) {
+  const std::vector<char> used = used_diagonals(affine, *in, *out);
+  const auto period = static_cast<std::size_t>(std::min(in->period, out->period));
+  const auto inputs = static_cast<std::size_t>(in->ciphertexts);
+  const auto length = static_cast<std::size_t>(std::max(in->period, out->period));
+  std::vector<ckks::DiagonalPlace> diagonals;
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) continue;
+    diagonals.push_back({static_cast<int>(i / period / inputs), static_cast<int>(i / period % inputs),
+                         static_cast<int>(i % period), length});
   }
+  const LayerMatrix whole(layer, in, out, diagonals);
+  parallel_for(0, diagonals.size(), [&](std::size_t i) {
+    std::vector<double> values(length);
+    whole.diagonal(diagonals[i], values);
+    diagonals[i].period = least_period(std::move(values)).size();
+  });
+  return std::make_shared<LayerMatrix>(layer, std::move(in), std::move(out), std::move(diagonals));
+}
+
+PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out) {
+  const int period = std::min(in.period, out.period);
+  const std::vector<char> used = used_diagonals(affine, in, out);
   std::set<int> rotations;
   PlacementCost cost;
   for (std::size_t i = 0; i < used.size(); ++i) {
@@ -111,7 +139,7 @@ PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layou
     ++cost.diagonals;
     rotations.insert(static_cast<int>(i % static_cast<std::size_t>(period)));
   }
-  cost.folds = static_cast<int>(geometry.folds().size()) * out.ciphertexts;
+  cost.folds = static_cast<int>(fold_steps(in, out).size()) * out.ciphertexts;
   PlacementCost best = cost;
   double least = std::numeric_limits<double>::infinity();
   for (int step = 1; step <= period; step *= 2) {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "ckks/linear_map.h"
 #include "compiler/affine.h"
+#include "compiler/program/layer_matrix.h"
 #include "compiler/program/layout.h"
 
 namespace hearth::compiler {
@@ -22,6 +24,13 @@ struct PlacedAffine {
 
 /// Diagonals are cut to their least period.
 PlacedAffine place(const Affine& affine, const Layout& in, const Layout& out);
+
+/// A layer whose matrix is `affine`, placed without its diagonals. Both layouts are injective.
+std::shared_ptr<const LayerMatrix> place_layer(const Convolution& layer, const Affine& affine,
+                                               std::shared_ptr<const Layout> in, std::shared_ptr<const Layout> out);
+/// What place() gives beside the map.
+std::vector<int> fold_steps(const Layout& in, const Layout& out);
+std::vector<std::vector<double>> place_bias(const std::vector<double>& bias, const Layout& out);
 
 /// Work of a placed matrix, for comparing layouts: counted without building it.
 struct PlacementCost {

@@ -235,27 +235,49 @@ class Lowerer {
   Value emit(int i, const ArithNode&, const arith::Input&) { return push(i, InputOp{}, noise_.fresh / scales_[i]); }
 
   Value emit(int i, const ArithNode& n, const Linear& op) {
-    PlacedAffine placed = place(op.affine, layout(n.inputs[0]), layout(i));
-    return linear(i, n, std::move(placed));
+    const Layout &in = layout(n.inputs[0]), &out = layout(i);
+    if (auto compact = compact_weights(op, in, out)) {
+      return linear(i, n, std::move(*compact), fold_steps(in, out), place_bias(op.affine.bias, out));
+    }
+    PlacedAffine placed = place(op.affine, in, out);
+    return linear(i, n, std::move(placed.map), std::move(placed.folds), std::move(placed.bias));
+  }
+
+  /// The layer that a matrix comes from, where that takes less memory than its diagonals.
+  std::optional<LinearWeights> compact_weights(const Linear& op, const Layout& in, const Layout& out) {
+    if (!op.layer || !injective(in) || !injective(out)) return std::nullopt;
+    auto matrix = place_layer(*op.layer, op.affine, shared(in), shared(out));
+    constexpr std::size_t kNode = 100;  // of a diagonal in a map of maps, roughly
+    std::size_t explicit_bytes = 0;
+    for (const ckks::DiagonalPlace& d : matrix->shape().diagonals) explicit_bytes += d.period * sizeof(double) + kNode;
+    if (matrix->bytes() >= explicit_bytes) return std::nullopt;
+    return matrix;
+  }
+
+  std::shared_ptr<const Layout> shared(const Layout& layout) {
+    const auto found = std::ranges::find_if(layouts_, [&](const auto& known) { return *known == layout; });
+    if (found != layouts_.end()) return *found;
+    return layouts_.emplace_back(std::make_shared<Layout>(layout));
   }
 
   Value emit(int i, const ArithNode& n, const arith::Rescale&) {
     PlacedAffine placed;
     placed.map.inputs = placed.map.outputs = layout(i).ciphertexts;
     for (int c = 0; c < layout(i).ciphertexts; ++c) placed.map.blocks[{c, c}][0] = {1.0};
-    return linear(i, n, std::move(placed));
+    return linear(i, n, std::move(placed.map), {}, {});
   }
 
-  Value linear(int i, const ArithNode& n, PlacedAffine placed) {
+  Value linear(int i, const ArithNode& n, LinearWeights weights, std::vector<int> folds,
+               std::vector<std::vector<double>> bias) {
     const int work = levels_.work[static_cast<std::size_t>(i)];
     const double in = scales_[n.inputs[0]];
     LinearOp op;
     op.x = value(n, 0);
     op.plain_scale = scales_[i] * parameters_.level_modulus(work) / in;
-    op.plan = ckks::plan_bsgs(placed.map, static_cast<int>(parameters_.slots()));
-    op.folds = std::move(placed.folds);
-    op.bias = std::move(placed.bias);
-    op.map = std::move(placed.map);
+    op.plan = ckks::plan_bsgs(shape_of(weights), static_cast<int>(parameters_.slots()));
+    op.folds = std::move(folds);
+    op.bias = std::move(bias);
+    op.map = std::move(weights);
     const bool rotates = op.plan.babies.size() > 1 || op.plan.giants.size() > 1;
     const double switched = rotates ? noise_.key_switch(work) / in : 0;
     const LinearNoise gain = linear_noise(plan_, i);
@@ -330,6 +352,7 @@ class Lowerer {
   Levels levels_;
   Scales scales_;
   std::vector<Value> value_;
+  std::vector<std::shared_ptr<const Layout>> layouts_;  // of layers kept as such
   Lowered out_;
 };
 

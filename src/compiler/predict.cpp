@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "ckks/polynomial.h"
+#include "compiler/program/encoding.h"
 
 namespace hearth::compiler {
 namespace {
@@ -74,12 +75,12 @@ class TimeModel {
     const auto moved = [](const std::vector<int>& steps) {
       return static_cast<double>(std::ranges::count_if(steps, [](int s) { return s != 0; }));
     };
-    double terms = 0;
-    for (const auto& [block, diagonals] : op.map.blocks) terms += static_cast<double>(diagonals.size());
+    const ckks::MapShape shape = shape_of(op.map);
+    const auto terms = static_cast<double>(shape.diagonals.size());
     const double babies = moved(op.plan.babies), giants = moved(op.plan.giants);
     const double folds = static_cast<double>(op.folds.size());
-    return op.map.inputs * (babies > 0 ? c.hoist + babies * c.hoisted : 0) + terms * c.product_term +
-           op.map.outputs * (giants * c.rotate + (babies > 0 ? c.mod_down : 0) + folds * c.rotate + c.rescale);
+    return shape.inputs * (babies > 0 ? c.hoist + babies * c.hoisted : 0) + terms * c.product_term +
+           shape.outputs * (giants * c.rotate + (babies > 0 ? c.mod_down : 0) + folds * c.rotate + c.rescale);
   }
   double cost(const QuadraticOp&, const Instruction& ins) { return product(ins); }
   double cost(const MultiplyOp&, const Instruction& ins) { return product(ins); }
@@ -100,29 +101,23 @@ class TimeModel {
   std::map<int, LevelCost> levels_;
 };
 
-/// Bytes of an instruction's encoded weights.
-double encoded_bytes(const Instruction& ins, const ckks::Parameters& parameters) {
-  const auto* op = std::get_if<LinearOp>(&ins.op);
-  if (!op) return 0;
-  const bool extended = op->plan.babies.size() > 1 || (op->plan.babies.size() == 1 && op->plan.babies[0] != 0);
-  const int set = parameters.key_set_for(ins.work_level);
-  const std::size_t limbs =
-      extended ? parameters.qp_basis(ins.work_level, set).size() : parameters.q_basis(ins.work_level).size();
-  double words = 0;
-  for (const auto& [block, diagonals] : op->map.blocks) {
-    for (const auto& [r, d] : diagonals) words += 2.0 * static_cast<double>(d.size());
+double bytes_of(const ckks::LinearMap& map) {
+  double bytes = 0;
+  for (const auto& [block, diagonals] : map.blocks) {
+    for (const auto& [r, d] : diagonals) bytes += 8.0 * static_cast<double>(d.size()) + 100;
   }
-  return 4 * words * static_cast<double>(limbs);
+  return bytes;
 }
 
-/// Bytes of the diagonals as plain numbers, which the program keeps.
+double bytes_of(const std::shared_ptr<const LayerMatrix>& matrix) { return static_cast<double>(matrix->bytes()); }
+
+/// Bytes of weights that are not encoded: all while the program is loaded, later those of maps that are encoded in
+/// every run.
 double program_bytes(const Program& program) {
   double bytes = 0;
   for (const Instruction& ins : program.instructions) {
     if (const auto* op = std::get_if<LinearOp>(&ins.op)) {
-      for (const auto& [block, diagonals] : op->map.blocks) {
-        for (const auto& [r, d] : diagonals) bytes += 8.0 * static_cast<double>(d.size()) + 100;
-      }
+      bytes += std::visit([](const auto& map) { return bytes_of(map); }, op->map);
     }
   }
   return bytes;
@@ -207,9 +202,10 @@ Prediction predict(const Lowered& lowered, const ckks::ParametersPtr& parameters
   out.input_bytes = program.input().ciphertexts * limbs(program.input().level);  // seeded: one part
   out.output_bytes = 2 * last.ciphertexts * limbs(last.level);
   TimeModel time(parameters);
-  for (const Instruction& ins : program.instructions) {
-    out.seconds += time.seconds(ins);
-    out.plaintext_bytes += encoded_bytes(ins, p);
+  const std::vector<bool> ahead = encoded_ahead(program, p);
+  for (std::size_t i = 0; i < ahead.size(); ++i) {
+    out.seconds += time.seconds(program.instructions[i]);
+    if (ahead[i]) out.plaintext_bytes += static_cast<double>(encoded_bytes(program.instructions[i], p));
   }
   out.threads = threads();
   constexpr double kProcess = 12e6;  // code, libraries and tables of a server that has loaded nothing

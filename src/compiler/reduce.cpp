@@ -42,7 +42,9 @@ class Reducer {
   }
 
   int affine(const nn::Node& node, std::int64_t stride) {
-    return emit(node, Linear{to_affine(node.op, input_shape(node, 0), node.shape)}, {input(node, 0)}, stride);
+    const nn::Shape& shape = input_shape(node, 0);
+    Linear linear{to_affine(node.op, shape, node.shape), to_convolution(node.op, shape, node.shape)};
+    return emit(node, std::move(linear), {input(node, 0)}, stride);
   }
 
   int convert(const nn::Node& node, const nn::Input&) { return emit(node, arith::Input{}, {}); }
@@ -234,6 +236,15 @@ Affine through_view(Affine affine, const View& view, std::int64_t columns) {
   return affine;
 }
 
+/// Whether a view only changes the shape.
+bool moves_nothing(const View& view, std::int64_t size) {
+  if (static_cast<std::int64_t>(view.source.size()) != size) return false;
+  for (std::size_t i = 0; i < view.source.size(); ++i) {
+    if (view.source[i] != static_cast<std::int64_t>(i)) return false;
+  }
+  return true;
+}
+
 /// One rewriting step at node i whose only (or first) input is node j; returns whether it changed anything.
 bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int>>& users) {
   ArithNode& node = graph.nodes[i];
@@ -249,6 +260,7 @@ bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int
   auto* linear = std::get_if<Linear>(&node.op);
   auto* offset = std::get_if<AddConstant>(&node.op);
   if (const auto* view = std::get_if<View>(&previous.op)) {
+    if (linear && moves_nothing(*view, graph.size(previous.inputs[0]))) return take_over(Linear(*linear));
     if (linear) return take_over(Linear{through_view(linear->affine, *view, graph.size(previous.inputs[0]))});
     if (auto* outer = std::get_if<View>(&node.op)) {
       std::vector<std::int64_t> source;

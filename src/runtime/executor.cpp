@@ -8,7 +8,9 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "ckks/linear_map_streamed.h"
 #include "ckks/polynomial.h"
+#include "compiler/program/encoding.h"
 #include "compiler/program/work.h"
 
 namespace hearth::runtime {
@@ -17,9 +19,10 @@ using namespace compiler;  // NOLINT: the program's vocabulary
 using ckks::Ciphertext;
 using Tensor = std::vector<Ciphertext>;
 
-/// What is encoded ahead for one instruction.
+/// What is made ahead for one instruction: for a linear one, either of the maps.
 struct Executor::Prepared {
   std::optional<ckks::PreparedLinearMap> map;
+  std::optional<ckks::StreamedLinearMap> streamed;
   std::vector<ckks::Plaintext> constants;  // bias or added vectors, one a ciphertext
 };
 
@@ -112,10 +115,7 @@ class Run {
   Tensor evaluate(const LinearOp& op, const Instruction& ins, std::size_t, const Prepared* prepared) {
     Tensor storage;
     const Tensor& x = read(op.x, ins.work_level, storage);
-    Tensor out = prepared->map ? prepared->map->apply(evaluator_, x)
-                               : ckks::PreparedLinearMap(evaluator_.encoder(), evaluator_.parameters(), op.map, op.plan,
-                                                         ins.work_level, op.plain_scale)
-                                     .apply(evaluator_, x);
+    Tensor out = prepared->map ? prepared->map->apply(evaluator_, x) : prepared->streamed->apply(evaluator_, x);
     parallel_for(0, out.size(), [&](std::size_t i) {
       for (const int steps : op.folds) evaluator_.add_inplace(out[i], evaluator_.rotate(out[i], steps));
       evaluator_.rescale_inplace(out[i]);
@@ -250,12 +250,18 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
   if (program_.bootstrap) bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap);
   const ckks::Encoder encoder(parameters_);
   const auto total = static_cast<double>(program_.instructions.size());
-  for (const Instruction& ins : program_.instructions) {
+  const std::vector<bool> ahead = encoded_ahead(program_, *parameters_);
+  for (Instruction& ins : program_.instructions) {
+    cost_.push_back(nominal_cost(count_work(ins, program_, *parameters_), *parameters_));
     auto prepared = std::make_unique<Prepared>();
     const ring::Basis basis = parameters_->q_basis(ins.level);
-    if (const auto* op = std::get_if<LinearOp>(&ins.op)) {
-      if (!program_.bootstrap)
-        prepared->map.emplace(encoder, *parameters_, op->map, op->plan, ins.work_level, op->plain_scale);
+    if (auto* op = std::get_if<LinearOp>(&ins.op)) {
+      const auto source = take_source(op->map);
+      if (ahead[prepared_.size()]) {
+        prepared->map.emplace(encoder, *parameters_, *source, op->plan, ins.work_level, op->plain_scale);
+      } else {
+        prepared->streamed.emplace(*parameters_, source, op->plan, ins.work_level, op->plain_scale);
+      }
       prepared->constants = encode_all(encoder, op->bias, ins.scale, basis);
     } else if (const auto* add = std::get_if<AddPlainOp>(&ins.op)) {
       prepared->constants = encode_all(encoder, add->constants, ins.scale, basis);
@@ -263,7 +269,6 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
       prepared.reset();
     }
     prepared_.push_back(std::move(prepared));
-    cost_.push_back(nominal_cost(count_work(ins, program_, *parameters_), *parameters_));
     if (progress) progress(static_cast<double>(prepared_.size()), total);
   }
 }

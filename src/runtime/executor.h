@@ -31,14 +31,16 @@ struct RunHooks {
   std::function<void(std::size_t instruction, const std::vector<ckks::Ciphertext>& result)> observer;
 };
 
-/// A program with its weights encoded, ready to serve any number of inputs. Thread safe to run.
+/// A program with its weights encoded (those that are kept so, see compiler/program/encoding.h), ready to serve any
+/// number of inputs. Thread safe to run.
 class Executor {
  public:
-  /// Encodes all weights. `progress(done, total)` may be empty; calls come from one thread.
+  /// Encodes weights. `progress(done, total)` may be empty; calls come from one thread.
   Executor(ckks::ParametersPtr parameters, compiler::Program program,
            const std::function<void(double, double)>& progress = {});
   ~Executor();
 
+  /// The program without its weights, which were taken.
   const compiler::Program& program() const { return program_; }
   std::size_t plaintext_bytes() const;
 

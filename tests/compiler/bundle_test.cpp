@@ -29,7 +29,7 @@ Program every_operation() {
   auto& list = program.instructions;
   auto& linear = std::get<LinearOp>(list[1].op);
   const int slots = static_cast<int>(parameters->slots());
-  linear.map.blocks = {{{0, 0}, {{0, {1, 2}}, {slots - 1, {0.5}}}}};
+  std::get<ckks::LinearMap>(linear.map).blocks = {{{0, 0}, {{0, {1, 2}}, {slots - 1, {0.5}}}}};
   linear.plan = {.step = 2, .babies = {0, slots - 1}, .giants = {0}, .offset = 1};
   linear.folds = {4, 2};
   list[1].scale = list[0].scale;
@@ -41,6 +41,12 @@ Program every_operation() {
   list.push_back({"cubic", PolynomialOp{.x = 0, .coefficients = {0.5, 1, 0, -2}}, 1, 2, 0, scale});
   list.push_back({"shift", AddPlainOp{.x = 4, .constants = {{1, 2, 3, 4}}}, 1, 0, 0, scale});
   list.push_back({"join", JoinOp{.parts = {{6, 0}, {3, 0}}}, 2, 0, 0, scale});
+  LinearOp layer = linear;
+  layer.map = testing::tiny_layer();
+  layer.plan = ckks::plan_bsgs(shape_of(layer.map), slots);
+  layer.folds.clear();
+  layer.bias.clear();
+  list.push_back({"layer", layer, 1, 2, 1, list[0].scale});
   program.output = 7;
   program.keys = required_keys(program, *parameters);
   check(program, *parameters);
@@ -73,13 +79,20 @@ TEST(ProgramBytes, ReadingGivesWhatWasWritten) {
   EXPECT_EQ(ProgramText(copy), ProgramText(program));
   const auto& before = std::get<LinearOp>(program.instructions[1].op);
   const auto& after = std::get<LinearOp>(copy.instructions[1].op);
-  EXPECT_EQ(after.map.blocks, before.map.blocks);
+  EXPECT_EQ(std::get<ckks::LinearMap>(after.map).blocks, std::get<ckks::LinearMap>(before.map).blocks);
   EXPECT_EQ(after.bias, before.bias);
   EXPECT_EQ(after.plan.offset, 1);
   EXPECT_EQ(after.plan.babies, before.plan.babies);
   EXPECT_EQ(after.folds, before.folds);
   EXPECT_EQ(std::get<PolynomialOp>(copy.instructions[5].op).coefficients, (std::vector<double>{0.5, 1, 0, -2}));
   EXPECT_EQ(std::get<AddPlainOp>(copy.instructions[6].op).constants, (std::vector<std::vector<double>>{{1, 2, 3, 4}}));
+  using Layer = std::shared_ptr<const LayerMatrix>;
+  const auto& layer_before = std::get<Layer>(std::get<LinearOp>(program.instructions[8].op).map);
+  const auto& layer_after = std::get<Layer>(std::get<LinearOp>(copy.instructions[8].op).map);
+  EXPECT_EQ(layer_after->layer(), layer_before->layer());
+  EXPECT_EQ(*layer_after->in(), *layer_before->in());
+  EXPECT_EQ(*layer_after->out(), *layer_before->out());
+  EXPECT_EQ(layer_after->shape().diagonals.size(), layer_before->shape().diagonals.size());
 }
 
 /// Forged scales once came to light in the middle of a run only, as an internal error.
@@ -95,11 +108,13 @@ TEST(ProgramCheck, ScalesMustFollowFromOperands) {
 TEST(ProgramBytes, DiagonalsAreRoundedToFloatOnce) {
   const auto parameters = ckks::Parameters::create(testing::tiny_spec());
   Program program = tiny_program();
-  auto& diagonal = std::get<LinearOp>(program.instructions[1].op).map.blocks[{0, 0}][0];
+  const auto map_of = [](Program & p) -> auto& {
+    return std::get<ckks::LinearMap>(std::get<LinearOp>(p.instructions[1].op).map).blocks.at({0, 0}).at(0);
+  };
+  auto& diagonal = map_of(program);
   diagonal[0] = 1.0 / 3;
-  const Program copy = parse(ProgramText(program), *parameters);
-  EXPECT_EQ((std::get<LinearOp>(copy.instructions[1].op).map.blocks.at({0, 0}).at(0)[0]),
-            static_cast<double>(static_cast<float>(1.0 / 3)));
+  Program copy = parse(ProgramText(program), *parameters);
+  EXPECT_EQ(map_of(copy)[0], static_cast<double>(static_cast<float>(1.0 / 3)));
   EXPECT_EQ(model_id(copy), model_id(program));
   diagonal[0] = 1e300;
   expect_error(ErrorKind::kInvalidArgument, "float32", [&] { ProgramText text(program); });
@@ -256,6 +271,23 @@ TEST(ClientBundle, AnyDamagedByteBehindTheChecksumsIsReadSafelyOrRefused) {
     }
   }
   EXPECT_GT(refused, 100);
+}
+
+/// Bundles of version 1 knew no activations and no layers.
+TEST(Bundles, OlderVersionsAreRefused) {
+  const TemporaryFolder folder;
+  write_bundle(folder / "server", tiny_server());
+  write_bundle(folder / "client", tiny_client(tiny_server()));
+  const auto aged = [](Bytes bytes) {
+    constexpr std::size_t kVersionAt = 8, kHeader = 40;  // docs/format_container.md
+    bytes[kVersionAt] = std::byte{1};
+    const Checksum sum = checksum_of(std::span(bytes).first(kHeader));
+    std::ranges::copy(sum, bytes.begin() + kHeader);
+    return bytes;
+  };
+  const Bytes server = aged(file_bytes(folder / "server")), client = aged(file_bytes(folder / "client"));
+  expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_server_bundle(server); });
+  expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_client_bundle(client); });
 }
 
 TEST(ServerBundle, TheIdMustBeThatOfTheProgram) {

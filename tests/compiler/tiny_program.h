@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "compiler/program/bundle.h"
@@ -40,8 +41,10 @@ inline compiler::Program tiny_program(const TinyNetwork& network = {}, int log_n
   const auto parameters = ckks::Parameters::create(tiny_spec(log_n));
   const double scale = 0x1p28;
   LinearOp linear;
-  linear.map.blocks[{0, 0}] = {{0, network.a}, {1, network.b}};
-  linear.plan = ckks::plan_bsgs(linear.map, static_cast<int>(parameters->slots()));
+  ckks::LinearMap map;
+  map.blocks[{0, 0}] = {{0, network.a}, {1, network.b}};
+  linear.plan = ckks::plan_bsgs(map, static_cast<int>(parameters->slots()));
+  linear.map = std::move(map);
   linear.plain_scale = parameters->level_modulus(2);
   linear.bias = {network.c};
   Program program;
@@ -60,6 +63,18 @@ inline compiler::Program tiny_program(const TinyNetwork& network = {}, int log_n
   program.output = 2;
   program.keys = required_keys(program, *parameters);
   return program;
+}
+
+/// A 1 x 3 convolution with two channels out on a row of four, which gives both of its layouts runs and a hole.
+inline std::shared_ptr<const compiler::LayerMatrix> tiny_layer() {
+  using namespace compiler;  // NOLINT: the program's vocabulary
+  const Convolution layer{
+      .in = {1, 1, 4}, .out = {2, 1, 4}, .kernel = {1, 3}, .pads = {0, 1}, .weights = {0.5, 1, -0.25, 2, -1, 0.125}};
+  const auto in = std::make_shared<Layout>(Layout{{{0, 0}, {0, 2}, {-1, 0}, {0, 6}}, 1, 8});
+  const auto out =
+      std::make_shared<Layout>(Layout{{{0, 0}, {0, 2}, {0, 4}, {0, 6}, {0, 1}, {0, 3}, {0, 5}, {0, 7}}, 1, 8});
+  return std::make_shared<LayerMatrix>(
+      layer, in, out, std::vector<ckks::DiagonalPlace>{{0, 0, 0, 8}, {0, 0, 1, 8}, {0, 0, 2, 8}, {0, 0, 7, 8}});
 }
 
 inline compiler::ServerBundle tiny_server(const TinyNetwork& network = {}, int log_n = 10) {

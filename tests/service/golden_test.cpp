@@ -6,7 +6,7 @@
 #include "tests/fuzz/rebuilt_container.h"
 #include "tests/service/party.h"
 
-// Files of format version 1 that were written once and must stay readable. They are also where fuzzing starts. After a
+// Files that were written once and must stay readable. They are also where fuzzing starts. After a
 // deliberate change of a format: HEARTH_WRITE_GOLDEN=1 service_golden_test.
 namespace hearth::service {
 namespace {
@@ -27,6 +27,29 @@ void write_sections(const std::string& name) {
   write_file_atomic(corpus(name).parent_path() / "sections", testing::section_list(bytes_of(corpus(name))));
 }
 
+/// The two sections of a program as tests/fuzz/fuzz_server_bundle.cpp reads them.
+std::vector<std::byte> program_sections(const compiler::Program& program) {
+  ByteWriter structure, weights;
+  compiler::write_program(structure, weights, program);
+  ByteWriter both;
+  both.u32(static_cast<std::uint32_t>(structure.size()));
+  both.bytes(structure.take());
+  both.bytes(weights.take());
+  return both.take();
+}
+
+/// A program whose matrix is kept as the layer it comes from.
+compiler::Program layer_program() {
+  compiler::Program program = server_bundle().program;
+  auto& linear = std::get<compiler::LinearOp>(program.instructions[1].op);
+  linear.map = testing::tiny_layer();
+  linear.plan = ckks::plan_bsgs(compiler::shape_of(linear.map), 1 << (kLogN - 1));
+  program.keys = compiler::required_keys(program, *ckks::Parameters::create(program.parameters));
+  return program;
+}
+
+fs::path layer_file() { return corpus("server_bundle").parent_path() / "layer"; }
+
 void write_golden_files() {
   for (const char* const name :
        {"server_bundle", "client_bundle", "secret_key", "evaluation_keys", "ciphertext_file"}) {
@@ -41,13 +64,9 @@ void write_golden_files() {
   const Server server(corpus("server_bundle"));
   server.run(server.load_keys(corpus("evaluation_keys")), corpus("ciphertext_file"),
              corpus("ciphertext_file").parent_path() / "output");
-  ByteWriter structure, weights, client_section;
-  compiler::write_program(structure, weights, server_bundle().program);
-  ByteWriter both;
-  both.u32(static_cast<std::uint32_t>(structure.size()));
-  both.bytes(structure.take());
-  both.bytes(weights.take());
-  write_file_atomic(corpus("server_bundle").parent_path() / "sections", both.take());
+  ByteWriter client_section;
+  write_file_atomic(corpus("server_bundle").parent_path() / "sections", program_sections(server_bundle().program));
+  write_file_atomic(layer_file(), program_sections(layer_program()));
   compiler::write_client(client_section, testing::tiny_client(server_bundle()));
   write_file_atomic(corpus("client_bundle").parent_path() / "sections", client_section.take());
   for (const char* const name : {"secret_key", "evaluation_keys", "ciphertext_file"}) write_sections(name);
@@ -71,6 +90,18 @@ TEST_F(Golden, BundlesAreWrittenAsEver) {
   compiler::write_bundle(folder_ / "client", testing::tiny_client(server_bundle()));
   EXPECT_EQ(bytes_of(folder_ / "server"), bytes_of(corpus("server_bundle")));
   EXPECT_EQ(bytes_of(folder_ / "client"), bytes_of(corpus("client_bundle")));
+}
+
+TEST_F(Golden, LayersAreWrittenAndReadAsEver) {
+  const std::vector<std::byte> bytes = bytes_of(layer_file());
+  EXPECT_EQ(program_sections(layer_program()), bytes);
+  ByteReader lengths(bytes, "lengths");
+  ByteReader structure(lengths.bytes(lengths.u32()), "program");
+  ByteReader weights(lengths.bytes(lengths.remaining()), "weights");
+  const auto parameters = ckks::Parameters::create(testing::tiny_spec(kLogN));
+  const compiler::Program program = compiler::read_program(structure, weights, *parameters);
+  compiler::check(program, *parameters);
+  EXPECT_EQ(compiler::to_string(program), compiler::to_string(layer_program()));
 }
 
 TEST_F(Golden, OldFilesStillWorkTogether) {

@@ -107,8 +107,15 @@ ckks::ParametersPtr read_parameters(const ContainerReader& file) {
   return naming(file, [&] { return ckks::Parameters::create(spec); });
 }
 
+void require_bundle(const ContainerReader& file, FileKind kind) {
+  file.require_kind(kind);
+  require(file.version() == format_version(kind), ErrorKind::kUnsupported,
+          "{} ({}) has format version {}, this program reads version {}: compile the model again", file.name(),
+          to_string(kind), file.version(), format_version(kind));
+}
+
 ServerBundle server_of(const ContainerReader& file) {
-  file.require_kind(FileKind::kServerBundle);
+  require_bundle(file, FileKind::kServerBundle);
   expect_sections(file, {kParameters, kProgram, kWeights, kPrediction, kModelId});
   ServerBundle bundle;
   bundle.prediction = prediction_of(file);
@@ -126,7 +133,7 @@ ServerBundle server_of(const ContainerReader& file) {
 }
 
 ClientBundle client_of(const ContainerReader& file) {
-  file.require_kind(FileKind::kClientBundle);
+  require_bundle(file, FileKind::kClientBundle);
   expect_sections(file, {kParameters, kClient, kPrediction, kModelId});
   ClientBundle bundle;
   bundle.prediction = prediction_of(file);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 
@@ -122,25 +123,37 @@ class Checker {
   }
   void check_op(const LinearOp& op) const {
     costs(1);
-    want(op.map.inputs == at(op.x).ciphertexts && op.map.outputs == ins_.ciphertexts, "its map has the wrong size");
+    std::visit([&](const auto& map) { check_numbers(map); }, op.map);
+    const ckks::MapShape shape = shape_of(op.map);
+    want(shape.inputs == at(op.x).ciphertexts && shape.outputs == ins_.ciphertexts, "its map has the wrong size");
     want(std::isfinite(op.plain_scale) && op.plain_scale >= 1 && op.plain_scale < 0x1p100,
          "its plaintext scale is impossible");
     check_plan(op.plan);
     const std::set<int> babies(op.plan.babies.begin(), op.plan.babies.end());
     const std::set<int> giants(op.plan.giants.begin(), op.plan.giants.end());
-    for (const auto& [block, diagonals] : op.map.blocks) {
-      want(block.first >= 0 && block.first < op.map.outputs && block.second >= 0 && block.second < op.map.inputs,
+    for (const auto& [output, input, r, period] : shape.diagonals) {
+      want(output >= 0 && output < shape.outputs && input >= 0 && input < shape.inputs,
            "its map has a block outside its size");
-      for (const auto& [r, diagonal] : diagonals) {
-        want(rotation(r) && babies.contains(op.plan.baby(r, slots())) && giants.contains(op.plan.giant(r, slots())),
-             "a diagonal is not reached by its baby and giant steps");
-        vector(diagonal);
-      }
+      want(rotation(r) && babies.contains(op.plan.baby(r, slots())) && giants.contains(op.plan.giant(r, slots())),
+           "a diagonal is not reached by its baby and giant steps");
+      want(std::has_single_bit(period) && period <= parameters_.slots(),
+           "a diagonal's period is not a power of two within the slots");
     }
     want(op.folds.size() <= 32, "it folds too often");
     for (const int f : op.folds) want(rotation(f) && f > 0, "it folds by an impossible rotation");
     vectors(op.bias);
     scale_follows(at(op.x).scale * op.plain_scale);
+  }
+  void check_numbers(const ckks::LinearMap& map) const {
+    for (const auto& [block, diagonals] : map.blocks) {
+      for (const auto& [r, diagonal] : diagonals) vector(diagonal);
+    }
+  }
+  void check_numbers(const std::shared_ptr<const LayerMatrix>& matrix) const {
+    want(matrix != nullptr, "it has no weights");
+    want(static_cast<std::size_t>(std::max(matrix->in()->period, matrix->out()->period)) <= parameters_.slots(),
+         "the layouts of its layer are wider than the slots");
+    for (const float w : matrix->layer().weights) finite(w);
   }
   void check_plan(const ckks::BsgsPlan& plan) const {
     want(plan.step >= 1 && plan.step <= slots() && plan.offset >= 0 && plan.offset < plan.step,

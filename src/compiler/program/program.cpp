@@ -10,18 +10,39 @@
 namespace hearth::compiler {
 namespace {
 
+std::string describe(const LinearWeights& weights) {
+  const auto* matrix = std::get_if<std::shared_ptr<const LayerMatrix>>(&weights);
+  if (!matrix) return {};
+  const Convolution& c = (*matrix)->layer();
+  return fmt::format("{} x {}/{}{}, {} -> {}: {} weights, ", c.kernel[0], c.kernel[1], c.strides[0],
+                     c.groups > 1 ? fmt::format(" in {} groups", c.groups) : "", fmt::join(c.in, "x"),
+                     fmt::join(c.out, "x"), c.weights.size());
+}
+
 std::string describe(const LinearOp& op) {
-  std::size_t diagonals = 0, words = 0;
-  for (const auto& [block, map] : op.map.blocks) {
-    diagonals += map.size();
-    for (const auto& [rotation, diagonal] : map) words += diagonal.size();
-  }
-  return fmt::format("%{}, {} -> {} ciphertexts, {} diagonals ({} numbers), {} baby and {} giant steps, folds [{}]",
-                     op.x, op.map.inputs, op.map.outputs, diagonals, words, op.plan.babies.size(),
-                     op.plan.giants.size(), fmt::join(op.folds, ", "));
+  const ckks::MapShape shape = shape_of(op.map);
+  std::size_t words = 0;
+  for (const ckks::DiagonalPlace& place : shape.diagonals) words += place.period;
+  return fmt::format("%{}, {}{} -> {} ciphertexts, {} diagonals ({} numbers), {} baby and {} giant steps, folds [{}]",
+                     op.x, describe(op.map), shape.inputs, shape.outputs, shape.diagonals.size(), words,
+                     op.plan.babies.size(), op.plan.giants.size(), fmt::join(op.folds, ", "));
 }
 
 }  // namespace
+
+ckks::MapShape shape_of(const LinearWeights& weights) {
+  return std::visit(Overload{[](const ckks::LinearMap& map) { return ckks::shape_of(map); },
+                             [](const std::shared_ptr<const LayerMatrix>& matrix) { return matrix->shape(); }},
+                    weights);
+}
+
+std::shared_ptr<const ckks::LinearMapSource> take_source(LinearWeights& weights) {
+  using Source = std::shared_ptr<const ckks::LinearMapSource>;
+  return std::visit(
+      Overload{[](ckks::LinearMap& map) -> Source { return std::make_shared<ckks::StoredLinearMap>(std::move(map)); },
+               [](std::shared_ptr<const LayerMatrix>& matrix) -> Source { return std::move(matrix); }},
+      weights);
+}
 
 std::vector<Value> operands(const Op& op) {
   return std::visit(Overload{[](const InputOp&) { return std::vector<Value>{}; },

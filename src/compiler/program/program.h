@@ -2,6 +2,7 @@
 
 #include <complex>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -11,7 +12,7 @@
 #include "ckks/keys.h"
 #include "ckks/linear_map.h"
 #include "ckks/parameters.h"
-#include "compiler/program/layout.h"
+#include "compiler/program/layer_matrix.h"
 
 /// A compiled network as a straight-line homomorphic program: plain data, printable, every level and scale static.
 namespace hearth::compiler {
@@ -23,11 +24,17 @@ using Value = int;
 /// The client's ciphertexts (instruction 0, and only it).
 struct InputOp {};
 
+/// The matrix of a linear operation: its diagonals, or, where that is smaller, the layer that they are made from.
+using LinearWeights = std::variant<ckks::LinearMap, std::shared_ptr<const LayerMatrix>>;
+ckks::MapShape shape_of(const LinearWeights& weights);
+/// The weights as diagonals on demand; `weights` gives them away.
+std::shared_ptr<const ckks::LinearMapSource> take_source(LinearWeights& weights);
+
 /// out = rescale(fold(map(x))) + bias. `map` has one input per ciphertext of x. `folds`: after the map, for each step s
 /// in turn, every output is replaced by itself plus its rotation by s. Costs one level.
 struct LinearOp {
   Value x = 0;
-  ckks::LinearMap map;
+  LinearWeights map;
   ckks::BsgsPlan plan;
   double plain_scale = 1;
   std::vector<int> folds;

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "compiler/program/layer_bytes.h"
 
 namespace hearth::compiler {
 namespace {
@@ -20,6 +21,7 @@ static_assert(std::is_same_v<std::variant_alternative_t<4, Op>, QuadraticOp>);
 static_assert(std::is_same_v<std::variant_alternative_t<7, Op>, JoinOp>);
 static_assert(std::is_same_v<std::variant_alternative_t<8, Op>, ActivationOp>);
 static_assert(std::variant_size_v<Op> == 9);
+static_assert(std::is_same_v<std::variant_alternative_t<0, LinearWeights>, ckks::LinearMap>);
 
 std::uint32_t u32_size(std::size_t size) {
   require(size <= kMaxCount, ErrorKind::kResource, "{} entries do not fit a bundle", size);
@@ -35,11 +37,26 @@ class ProgramWriter {
     write_keys(out_, program.keys);
     write_bootstrap(program.bootstrap);
     out_.i32(program.output);
+    collect_layouts(program);
+    write_layouts(out_, layouts_);
     out_.u32(u32_size(program.instructions.size()));
     for (const Instruction& instruction : program.instructions) write(instruction);
   }
 
  private:
+  /// Layers mostly share their layouts.
+  void collect_layouts(const Program& program) {
+    for (const Instruction& instruction : program.instructions) {
+      const auto* linear = std::get_if<LinearOp>(&instruction.op);
+      const auto* layer = linear ? std::get_if<std::shared_ptr<const LayerMatrix>>(&linear->map) : nullptr;
+      if (!layer) continue;
+      for (const auto& layout : {(*layer)->in(), (*layer)->out()}) {
+        const auto same = [&](const auto& known) { return known == layout || *known == *layout; };
+        if (std::ranges::none_of(layouts_, same)) layouts_.push_back(layout);
+      }
+    }
+  }
+
   void write(const Instruction& instruction) {
     out_.string(instruction.name);
     out_.i32(instruction.ciphertexts);
@@ -73,7 +90,8 @@ class ProgramWriter {
 
   void write(const LinearOp& op) {
     out_.i32(op.x);
-    write(op.map);
+    out_.u8(static_cast<std::uint8_t>(op.map.index()));
+    std::visit([this](const auto& map) { write(map); }, op.map);
     out_.i32(op.plan.step);
     out_.i32(op.plan.offset);
     write(op.plan.babies);
@@ -150,6 +168,8 @@ class ProgramWriter {
     }
   }
 
+  void write(const std::shared_ptr<const LayerMatrix>& matrix) { write_layer(out_, weights_, *matrix, layouts_); }
+
   void write_diagonal(const std::vector<double>& diagonal) {
     std::vector<float> rounded(diagonal.size());
     for (std::size_t i = 0; i < diagonal.size(); ++i) {
@@ -162,6 +182,7 @@ class ProgramWriter {
 
   ByteWriter& out_;
   ByteWriter& weights_;
+  std::vector<std::shared_ptr<const Layout>> layouts_;
 };
 
 class ProgramReader {
@@ -176,6 +197,7 @@ class ProgramReader {
     program.keys = read_keys(in_, parameters_);
     program.bootstrap = read_bootstrap();
     program.output = in_.i32();
+    layouts_ = read_layouts(in_, slots_);
     const std::size_t count = in_.read_count(kMaxInstructions, "instructions", 25);
     require(count > 0, ErrorKind::kCorrupt, "{} has no instructions", in_.what());
     program.instructions.reserve(count);
@@ -252,7 +274,13 @@ class ProgramReader {
   Op read_linear() {
     LinearOp op;
     op.x = read_value();
-    op.map = read_map();
+    const std::uint32_t form = in_.u8();
+    require(form <= 1, ErrorKind::kCorrupt, "{} has a matrix of unknown form {}", in_.what(), form);
+    if (form == 0) {
+      op.map = read_map();
+    } else {
+      op.map = read_layer(in_, weights_, layouts_, slots_);
+    }
     op.plan.step = in_.i32_in(1, slots_, "baby-step giant-step width");
     op.plan.offset = in_.i32_in(0, op.plan.step - 1, "baby-step giant-step offset");
     op.plan.babies = read_rotations(0, "baby steps");
@@ -387,6 +415,7 @@ class ProgramReader {
   ByteReader& weights_;
   const ckks::Parameters& parameters_;
   int slots_;
+  std::vector<std::shared_ptr<const Layout>> layouts_;
   int next_ = 0;  // value that the instruction being read makes
 };
 

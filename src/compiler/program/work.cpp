@@ -38,15 +38,14 @@ class Counter {
   }
 
   void count(const LinearOp& op, const Instruction& ins) {
-    double dense = 0;
-    for (const auto& [block, diagonals] : op.map.blocks) {
-      for (const auto& [rotation, diagonal] : diagonals) dense += static_cast<double>(diagonal.size());
-    }
-    dense /= static_cast<double>(p_.slots());
-    count_map(ckks::shape_of(op.map), op.plan, ins.work_level);
-    if (program_.bootstrap) add(ins.work_level, Primitive::kEncode, dense);
-    add(ins.work_level, Primitive::kRotate, static_cast<double>(op.map.outputs) * static_cast<double>(op.folds.size()));
-    add(ins.work_level, Primitive::kRescale, op.map.outputs);
+    const ckks::MapShape shape = shape_of(op.map);
+    count_map(shape, op.plan, ins.work_level);
+    double numbers = 0;
+    for (const ckks::DiagonalPlace& place : shape.diagonals) numbers += static_cast<double>(place.period);
+    if (program_.bootstrap) add(ins.work_level, Primitive::kEncode, numbers / static_cast<double>(p_.slots()));
+    const double outputs = shape.outputs;
+    add(ins.work_level, Primitive::kRotate, outputs * static_cast<double>(op.folds.size()));
+    add(ins.work_level, Primitive::kRescale, outputs);
   }
 
   /// Without the rescaling.

@@ -1,0 +1,37 @@
+#include "compiler/program/encoding.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace hearth::compiler {
+
+std::size_t encoded_limbs(const Instruction& instruction, const ckks::Parameters& parameters) {
+  const auto& babies = std::get<LinearOp>(instruction.op).plan.babies;
+  const int level = instruction.work_level;
+  if (std::ranges::all_of(babies, [](int b) { return b == 0; })) return parameters.q_basis(level).size();
+  return parameters.qp_basis(level, parameters.key_set_for(level)).size();
+}
+
+std::size_t encoded_bytes(const Instruction& instruction, const ckks::Parameters& parameters) {
+  const auto* op = std::get_if<LinearOp>(&instruction.op);
+  if (!op) return 0;
+  std::size_t words = 0;  // a limb
+  for (const ckks::DiagonalPlace& place : shape_of(op->map).diagonals) words += 2 * place.period;
+  return words * sizeof(std::uint32_t) * encoded_limbs(instruction, parameters);
+}
+
+std::vector<bool> encoded_ahead(const Program& program, const ckks::Parameters& parameters, std::size_t budget) {
+  std::vector<std::size_t> bytes, order(program.instructions.size());
+  for (const Instruction& instruction : program.instructions) bytes.push_back(encoded_bytes(instruction, parameters));
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return bytes[i]; });
+  std::vector<bool> ahead(order.size(), false);
+  for (const std::size_t i : order) {
+    if (bytes[i] > budget) break;
+    budget -= bytes[i];
+    ahead[i] = true;
+  }
+  return ahead;
+}
+
+}  // namespace hearth::compiler

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "compiler/program/program.h"
+
+namespace hearth::compiler {
+
+/// Bytes that encoded weights may take in memory unless told otherwise. Those beyond are encoded anew in every run.
+inline constexpr std::size_t kEncodedBudget = std::size_t{256} << 20;
+
+/// Primes on which the diagonals of a linear instruction are encoded: with those of its key set where inputs are
+/// rotated before they are multiplied.
+std::size_t encoded_limbs(const Instruction& instruction, const ckks::Parameters& parameters);
+/// Bytes of an instruction's encoded diagonals; 0 for what is not linear.
+std::size_t encoded_bytes(const Instruction& instruction, const ckks::Parameters& parameters);
+
+/// For every instruction, whether its diagonals are encoded when the program is loaded. Encoding takes time in
+/// proportion to the bytes, so it does not matter which fill the budget: the smallest ones do.
+std::vector<bool> encoded_ahead(const Program& program, const ckks::Parameters& parameters,
+                                std::size_t budget = kEncodedBudget);
+
+}  // namespace hearth::compiler
