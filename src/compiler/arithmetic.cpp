@@ -49,7 +49,16 @@ Levels assign_levels(const ArithGraph& graph, int activation_level) {
   return levels;
 }
 
-std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input) {
+namespace {
+
+/// f or its series, by `exact`.
+double activate(const arith::Activation& op, bool exact, double x) {
+  return exact || op.series.coefficients.empty() ? nn::evaluate(op.function, x) : op.series.evaluate(x);
+}
+
+std::vector<std::vector<double>> evaluate_with(const ArithGraph& graph, const std::vector<double>& input,
+                                               const Disturbance& disturb) {
+  const bool exact = !disturb;
   std::vector<std::vector<double>> values;
   for (const ArithNode& node : graph.nodes) {
     const auto x = [&](std::size_t k) -> const std::vector<double>& {
@@ -66,31 +75,42 @@ std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::ve
       return y;
     };
     values.push_back(std::visit(
-        Overload{
-            [&](const arith::Input&) { return input; },
-            [&](const arith::Linear& o) { return apply_affine(o.affine, x(0)); },
-            [&](const arith::Add& o) {
-              return map([&](auto e) { return x(0)[e] + (o.subtract ? -x(1)[e] : x(1)[e]); });
-            },
-            [&](const arith::Multiply&) { return map([&](auto e) { return x(0)[e] * x(1)[e]; }); },
-            [&](const arith::Polynomial& o) {
-              return map([&](auto e) {
-                return std::accumulate(o.coefficients.rbegin(), o.coefficients.rend(), 0.0,
-                                       [&](double sum, double c) { return sum * x(0)[e] + c; });
-              });
-            },
-            [&](const arith::AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
-            [&](const arith::Rescale&) { return x(0); },
-            [&](const arith::Activation& o) { return map([&](auto e) { return nn::evaluate(o.function, x(0)[e]); }); },
-            [&](const arith::View& o) { return gather(x(0), o.source); },
-            [&](const arith::Concat& o) {
-              std::vector<double> all;
-              for (std::size_t k = 0; k < node.inputs.size(); ++k) all.insert(all.end(), x(k).begin(), x(k).end());
-              return gather(all, o.source);
-            }},
+        Overload{[&](const arith::Input&) { return input; },
+                 [&](const arith::Linear& o) { return apply_affine(o.affine, x(0)); },
+                 [&](const arith::Add& o) {
+                   return map([&](auto e) { return x(0)[e] + (o.subtract ? -x(1)[e] : x(1)[e]); });
+                 },
+                 [&](const arith::Multiply&) { return map([&](auto e) { return x(0)[e] * x(1)[e]; }); },
+                 [&](const arith::Polynomial& o) {
+                   return map([&](auto e) {
+                     return std::accumulate(o.coefficients.rbegin(), o.coefficients.rend(), 0.0,
+                                            [&](double sum, double c) { return sum * x(0)[e] + c; });
+                   });
+                 },
+                 [&](const arith::AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
+                 [&](const arith::Rescale&) { return x(0); },
+                 [&](const arith::Activation& o) { return map([&](auto e) { return activate(o, exact, x(0)[e]); }); },
+                 [&](const arith::View& o) { return gather(x(0), o.source); },
+                 [&](const arith::Concat& o) {
+                   std::vector<double> all;
+                   for (std::size_t k = 0; k < node.inputs.size(); ++k) all.insert(all.end(), x(k).begin(), x(k).end());
+                   return gather(all, o.source);
+                 }},
         node.op));
+    if (disturb) disturb(values.size() - 1, values.back());
   }
   return values;
+}
+
+}  // namespace
+
+std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input) {
+  return evaluate_with(graph, input, {});
+}
+
+std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input,
+                                          const Disturbance& disturb) {
+  return evaluate_with(graph, input, disturb);
 }
 
 std::string to_string(const ArithGraph& graph) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <variant>
@@ -88,6 +89,11 @@ ArithGraph mask_output(ArithGraph graph);
 
 /// The value of every node, in double precision, activations exact.
 std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input);
+/// The same with activations by their series, where they have one, and `disturb(node, values)` called on the value of
+/// every node before others read it.
+using Disturbance = std::function<void(std::size_t, std::vector<double>&)>;
+std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::vector<double>& input,
+                                          const Disturbance& disturb);
 
 /// Inserts Rescale nodes so that at every Add and Concat all operands can be brought to one scale. Values that keep
 /// their operand's scale form a class with it; afterwards no class holds products of two different scales, nor a

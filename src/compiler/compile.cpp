@@ -11,6 +11,7 @@
 #include "base/parallel.h"
 #include "compiler/lower.h"
 #include "compiler/predict.h"
+#include "compiler/simulate.h"
 #include "nn/equalise.h"
 #include "nn/simplify.h"
 
@@ -22,6 +23,14 @@ constexpr int kSmallestLogN = 11, kLargestLogN = 17;
 constexpr int kLeastActivationLevel = 2;
 /// Shortest period of slots that bootstraps are made for.
 constexpr int kLeastLogPeriod = 6;
+
+/// Says that a step begins. Shares of the whole work are those of ResNets; smaller networks are quick anyway.
+void begin(const CompileOptions& options, const std::string& step) {
+  static const std::map<std::string, double> before = {{"simplify", 0}, {"activations", 0.1}, {"layout", 0.3},
+                                                       {"lower", 0.5},  {"predict", 0.7},     {"simulate", 0.8},
+                                                       {"dump", 0.95},  {"done", 1}};
+  if (options.progress) options.progress(step == "done" ? "" : step, before.at(step), 1);
+}
 
 /// One way to compile: a ring degree and a width of the base modulus.
 struct Candidate {
@@ -125,7 +134,9 @@ class BootstrapChooser {
     Candidate candidate;
     // Scales are aligned once more: a refresh is where branches may need it.
     ArithGraph graph = align_scales(with_refreshes(log_n));
+    begin(options_, "activations");
     candidate.activations = calibrate_activations(graph, inputs_, options_.activations);
+    begin(options_, "layout");
     candidate.plan = choose_layouts(graph, 1 << (log_n - 1));
     // Repacking may have made stretches longer; periods and ciphertexts are known only now.
     BootstrapNeeds final_needs = needs(log_n, linear_levels(candidate.plan.graph), candidate.plan.graph);
@@ -139,6 +150,7 @@ class BootstrapChooser {
     }
     const std::optional<BootstrapChain> chosen = chain(final_needs);
     if (!chosen) return std::nullopt;
+    begin(options_, "lower");
     candidate.parameters = ckks::Parameters::create(chosen->parameters);
     candidate.ranges = measure_ranges(candidate.plan, inputs_);
     candidate.output_rms = candidate.ranges[static_cast<std::size_t>(candidate.plan.graph.output)].rms;
@@ -250,6 +262,11 @@ ClientBundle client_bundle(const nn::Graph& graph, const Candidate& c, const Ser
   return client;
 }
 
+std::vector<std::vector<double>> first(const std::vector<std::vector<double>>& inputs, int count) {
+  const auto kept = std::min(inputs.size(), static_cast<std::size_t>(std::max(count, 0)));
+  return {inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(kept)};
+}
+
 /// Activations with one range for all channels lose least when the channels are alike.
 nn::Graph equalised(nn::Graph graph, std::span<const nn::Tensor> calibration) {
   const bool activations = std::ranges::any_of(
@@ -272,24 +289,33 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
           kSmallestLogN, kLargestLogN);
   if (options.threads > 0) set_threads(options.threads);
   const auto inputs = as_vectors(graph, calibration);
+  begin(options, "simplify");
   const nn::Graph simple = equalised(nn::simplify(graph), calibration);
   const ArithGraph reduced = mask_output(reduce(simple));
   const bool bootstraps = has_activations(reduced) || !fits_without_bootstraps(reduced, options);
-  const Candidate chosen =
+  Candidate chosen =
       bootstraps ? BootstrapChooser(reduced, inputs, options).run() : Chooser(reduced, inputs, options).run();
   Compiled out;
   out.server.program = chosen.lowered.program;
   check(out.server.program, *chosen.parameters);
-  out.server.prediction = predict(chosen.lowered, chosen.parameters, chosen.output_rms);
+  begin(options, "predict");
+  out.server.prediction = predict(chosen.lowered, chosen.parameters, chosen.output_rms, options.machine);
   out.server.model_id = model_id(out.server.program);
   out.client = client_bundle(graph, chosen, out.server);
   out.dumps["import"] = nn::to_string(graph);
   out.dumps["simplify"] = nn::to_string(simple) + to_string(reduced);
   out.activations = chosen.activations;
+  begin(options, "simulate");
+  out.simulation = simulate(chosen.plan, chosen.lowered, first(inputs, options.simulated_inputs));
+  begin(options, "dump");
   out.dumps["activations"] = to_string(chosen.activations);
   out.dumps["layout"] = to_string(chosen.plan);
   out.dumps["lower"] = to_string(out.server.program);
-  out.dumps["predict"] = to_string(out.server.prediction);
+  out.dumps["predict"] = to_string(out.server.prediction) + to_string(out.simulation);
+  out.plan = std::move(chosen.plan);
+  out.lowered = std::move(chosen.lowered);
+  out.lowered.program = {};  // in the bundle, and large
+  begin(options, "done");
   return out;
 }
 

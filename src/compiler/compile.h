@@ -1,12 +1,16 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "compiler/activations.h"
+#include "compiler/lower.h"
+#include "compiler/machine_costs.h"
 #include "compiler/program/bundle.h"
+#include "compiler/simulate.h"
 #include "nn/graph.h"
 
 namespace hearth::compiler {
@@ -17,7 +21,12 @@ struct CompileOptions {
   double margin = 2.0;  ///< outputs may exceed the largest calibrated |output| by this factor before they wrap around
   double target_error = 1e-4;  ///< wanted rms output error over output rms; a larger ring is tried when predicted worse
   ActivationOptions activations;
-  int threads = 0;  ///< for the time prediction; 0: hearth::threads()
+  int simulated_inputs = 32;  ///< calibration inputs, at most, on which the simulation is run
+  int threads = 0;            ///< for the time prediction; 0: hearth::threads()
+  /// Costs on the machine that will run the program; null: this machine is measured. For the time prediction only.
+  const MachineCosts* machine = nullptr;
+  /// Called when a step begins, with the share of the work done before; at the end with done = total.
+  std::function<void(const std::string& step, double done, double total)> progress;
 };
 
 /// Names of the steps in order: "import", "simplify", "activations", "layout", "lower", "predict".
@@ -27,7 +36,10 @@ struct Compiled {
   ServerBundle server;
   ClientBundle client;
   std::vector<ActivationReport> activations;  ///< of networks that need bootstraps
+  Simulation simulation;                      ///< of the encrypted run, on calibration inputs
   std::map<std::string, std::string> dumps;   ///< printable result of every step
+  LayoutPlan plan;                            ///< the graph that the program was written from, with its layouts
+  Lowered lowered;  ///< how the two correspond, errors predicted of instructions; without its program
 };
 
 /// The whole chain. `calibration`: at least one input in the graph's input shape. Deterministic, except for the time

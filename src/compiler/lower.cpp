@@ -199,8 +199,11 @@ class Lowerer {
     out_.program.parameters = parameters_.spec();
     for (std::size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
       const ArithNode& n = plan_.graph.nodes[i];
+      const std::size_t before = out_.program.instructions.size();
       value_.push_back(std::visit([&](const auto& op) { return emit(static_cast<int>(i), n, op); }, n.op));
+      out_.made_by_node.push_back(out_.program.instructions.size() > before);
     }
+    out_.value_of_node = value_;
     out_.program.output = value_[static_cast<std::size_t>(plan_.graph.output)];
     out_.input_layout = plan_.layouts.front();
     out_.output_layout = plan_.layouts[static_cast<std::size_t>(plan_.graph.output)];
@@ -223,16 +226,18 @@ class Lowerer {
   }
   const Layout& layout(int i) const { return plan_.layouts[static_cast<std::size_t>(i)]; }
 
-  Value push(int i, Op op, double error_of_result) {
+  /// `added`: the part of the result's error that its operands did not bring.
+  Value push(int i, Op op, double error_of_result, double added = 0) {
     const ArithNode& n = plan_.graph.nodes[static_cast<std::size_t>(i)];
     const auto at = static_cast<std::size_t>(i);
     out_.program.instructions.push_back(
         {n.name, std::move(op), layout(i).ciphertexts, levels_.work[at], levels_.result[at], scales_[i]});
     out_.error.push_back(error_of_result);
+    out_.added_noise.push_back(added);
     return static_cast<Value>(out_.program.instructions.size()) - 1;
   }
 
-  Value emit(int i, const ArithNode&, const arith::Input&) { return push(i, InputOp{}, noise_.fresh / scales_[i]); }
+  Value emit(int i, const ArithNode&, const arith::Input&) { return push(i, InputOp{}, noise_.fresh / scales_[i], noise_.fresh / scales_[i]); }
 
   Value emit(int i, const ArithNode& n, const Linear& op) {
     const Layout &in = layout(n.inputs[0]), &out = layout(i);
@@ -281,10 +286,10 @@ class Lowerer {
     const bool rotates = op.plan.babies.size() > 1 || op.plan.giants.size() > 1;
     const double switched = rotates ? noise_.key_switch(work) / in : 0;
     const LinearNoise gain = linear_noise(plan_, i);
-    const double variance = gain.energy * (square(error(n, 0)) + square(switched)) +
-                            gain.products * square(range(n, 0).slot_rms * noise_.plain(gain.period) / op.plain_scale) +
-                            square(noise_.rescale / scales_[i]);
-    return push(i, std::move(op), std::sqrt(variance));
+    const double own = gain.energy * square(switched) +
+                       gain.products * square(range(n, 0).slot_rms * noise_.plain(gain.period) / op.plain_scale) +
+                       square(noise_.rescale / scales_[i]);
+    return push(i, std::move(op), std::sqrt(gain.energy * square(error(n, 0)) + own), std::sqrt(own));
   }
 
   Value emit(int i, const ArithNode& n, const arith::Add& op) {
@@ -293,7 +298,8 @@ class Lowerer {
 
   Value emit(int i, const ArithNode& n, const arith::Multiply&) {
     const double product = std::hypot(range(n, 0).rms * error(n, 1), range(n, 1).rms * error(n, 0));
-    return push(i, MultiplyOp{value(n, 0), value(n, 1)}, std::hypot(product, noise_.rescale / scales_[i]));
+    const double own = noise_.rescale / scales_[i];
+    return push(i, MultiplyOp{value(n, 0), value(n, 1)}, std::hypot(product, own), own);
   }
 
   Value emit(int i, const ArithNode& n, const arith::Polynomial& op) {
@@ -303,9 +309,9 @@ class Lowerer {
       slope += static_cast<double>(k) * std::abs(c[k]) * std::pow(range(n, 0).rms, static_cast<double>(k) - 1);
     }
     const double last = noise_.rescale / scales_[i] * static_cast<double>(c.size() - 2);
-    const double e = std::hypot(slope * error(n, 0), last, power_noise(i, n, c));
-    if (c.size() > 3) return push(i, PolynomialOp{value(n, 0), c}, e);
-    return push(i, QuadraticOp{value(n, 0), c[1] / c[2], c[0], 1 / std::abs(c[2]), c[2] < 0}, e);
+    const double own = std::hypot(last, power_noise(i, n, c)), e = std::hypot(slope * error(n, 0), own);
+    if (c.size() > 3) return push(i, PolynomialOp{value(n, 0), c}, e, own);
+    return push(i, QuadraticOp{value(n, 0), c[1] / c[2], c[0], 1 / std::abs(c[2]), c[2] < 0}, e, own);
   }
 
   /// Of the powers that a polynomial of degree above 2 is put together from: x^k has scale q (S / q)^k.
@@ -328,7 +334,7 @@ class Lowerer {
   Value emit(int i, const ArithNode& n, const arith::Activation& op) {
     const double noise = noise_.activation(*out_.program.bootstrap, op.series);
     const double e = std::hypot(error(n, 0), op.series.rms_error, noise);
-    return push(i, ActivationOp{value(n, 0), op.series.coefficients}, e);
+    return push(i, ActivationOp{value(n, 0), op.series.coefficients}, e, noise);
   }
 
   Value emit(int, const ArithNode& n, const arith::View&) { return value(n, 0); }

@@ -48,9 +48,12 @@ struct NoiseModel {
 struct Lowered {
   Program program;
   Layout input_layout, output_layout;
-  std::vector<double> error;  ///< predicted rms error of every instruction's elements, absolute
-  double output_error = 0;    ///< of an output once the client has averaged the repetitions of its slot
-  double output_bound = 0;    ///< outputs beyond wrap around
+  std::vector<double> error;         ///< predicted rms error of every instruction's elements, absolute
+  std::vector<double> added_noise;   ///< what each instruction itself adds to that, series left out
+  std::vector<Value> value_of_node;  ///< the instruction that holds each node of the graph
+  std::vector<bool> made_by_node;    ///< whether that instruction was written for the node (views reuse another's)
+  double output_error = 0;           ///< of an output once the client has averaged the repetitions of its slot
+  double output_bound = 0;           ///< outputs beyond wrap around
 };
 
 /// Writes the program: levels, scales (backward: the scale each value should have for least noise and no overflow;

@@ -31,9 +31,15 @@ TEST(CountInputs, AcceptsOneInputAndStacks) {
   EXPECT_EQ(count({10}, {1, 10}), 1U);
 }
 
+TEST(CountInputs, AcceptsImagesWithChannelsLast) {
+  EXPECT_EQ(count({8, 6, 3}, {1, 3, 8, 6}), 1U);
+  EXPECT_EQ(count({5, 8, 6, 3}, {1, 3, 8, 6}), 5U);
+  EXPECT_EQ(count({3, 3, 3}, {1, 3, 3, 3}), 1U);
+}
+
 TEST(CountInputs, NamesBothShapesOtherwise) {
   for (const Shape& shape :
-       {Shape{2, 8, 8, 3}, Shape{192}, Shape{}, Shape{3, 8}, Shape{2, 2, 3, 8, 8}, Shape{0, 3, 8, 8}}) {
+       {Shape{2, 8, 3, 8}, Shape{192}, Shape{}, Shape{3, 8}, Shape{2, 2, 3, 8, 8}, Shape{0, 3, 8, 8}}) {
     expect_error(ErrorKind::kMismatch, "x.npy has shape " + format_shape(shape), [&] { count(shape, {1, 3, 8, 8}); });
     expect_error(ErrorKind::kMismatch, "[1, 3, 8, 8]", [&] { count(shape, {1, 3, 8, 8}); });
   }
@@ -43,6 +49,12 @@ TEST(InputAt, GivesConsecutiveElements) {
   const NpyArray array = array_of({3, 2, 2});
   const auto second = input_at(array, Shape{1, 2, 2}, 1);
   EXPECT_EQ(std::vector<float>(second.begin(), second.end()), (std::vector<float>{4, 5, 6, 7}));
+}
+
+TEST(InputAt, MovesTrailingChannelsToTheFront) {
+  const NpyArray array = array_of({2, 2, 1, 3});  // two images of 2 x 1 pixels
+  EXPECT_EQ(input_at(array, Shape{1, 3, 2, 1}, 1), (std::vector<float>{6, 9, 7, 10, 8, 11}));
+  EXPECT_EQ(input_at(array_of({3, 3, 3}), Shape{1, 3, 3, 3}, 0), array_of({3, 3, 3}).values) << "either reading fits";
 }
 
 TEST(Normalised, FollowsTheFormula) {

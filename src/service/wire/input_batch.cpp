@@ -1,6 +1,7 @@
 #include "service/wire/input_batch.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 
@@ -21,25 +22,43 @@ std::size_t element_count(std::span<const std::int64_t> shape) {
   return count;
 }
 
+/// {1, C, H, W} as {H, W, C}, nothing for other ranks.
+std::optional<Shape> channels_last(std::span<const std::int64_t> shape) {
+  if (shape.size() != 4) return std::nullopt;
+  return Shape{shape[2], shape[3], shape[1]};
+}
+
+/// How many inputs of shape `wanted` an array holds, 0 when it holds something else.
+std::size_t count_of(const NpyArray& array, std::span<const std::int64_t> wanted) {
+  const Shape bare = without_ones(wanted);
+  if (without_ones(array.shape) == bare) return 1;
+  const bool batch =
+      !array.shape.empty() && array.shape[0] > 0 && without_ones(std::span(array.shape).subspan(1)) == bare;
+  return batch ? static_cast<std::size_t>(array.shape[0]) : 0;
+}
+
 }  // namespace
 
 std::size_t count_inputs(const NpyArray& array, std::span<const std::int64_t> input_shape, const std::string& file) {
-  const Shape wanted = without_ones(input_shape);
-  if (without_ones(array.shape) == wanted) return 1;
-  const bool batch =
-      !array.shape.empty() && array.shape[0] > 0 && without_ones(std::span(array.shape).subspan(1)) == wanted;
-  require(batch, ErrorKind::kMismatch,
+  std::size_t count = count_of(array, input_shape);
+  if (const auto last = channels_last(input_shape); count == 0 && last) count = count_of(array, *last);
+  require(count > 0, ErrorKind::kMismatch,
           "{} has shape {}, but the model's input has shape {}: give one input of that shape, or several stacked along "
-          "a new first dimension",
+          "a new first dimension; images may have their channels last",
           file, format_shape(array.shape), format_shape(input_shape));
-  return static_cast<std::size_t>(array.shape[0]);
+  return count;
 }
 
-std::span<const float> input_at(const NpyArray& array, std::span<const std::int64_t> input_shape, std::size_t index) {
+std::vector<float> input_at(const NpyArray& array, std::span<const std::int64_t> input_shape, std::size_t index) {
   const std::size_t each = element_count(input_shape);
   require(index < array.values.size() / each, ErrorKind::kInternal, "input {} of an array of {} elements", index,
           array.values.size());
-  return std::span(array.values).subspan(index * each, each);
+  const std::span<const float> values = std::span(array.values).subspan(index * each, each);
+  std::vector<float> out(values.begin(), values.end());
+  if (count_of(array, input_shape) > 0) return out;
+  const auto channels = static_cast<std::size_t>(input_shape[1]), pixels = each / channels;
+  for (std::size_t i = 0; i < each; ++i) out[i % channels * pixels + i / channels] = values[i];
+  return out;
 }
 
 void check_normalisation(const compiler::Normalisation& normalisation, std::span<const std::int64_t> input_shape) {
