@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Runs scripts/train_digits.py --check with a Python that has the packages it needs, Debian's or this one."""
+"""Runs a training script with --check, by a Python that has the packages it needs, Debian's or this one.
+
+    tests/models/digits_test.py NAME_OF_SCRIPT
+"""
 
 import pathlib
 import subprocess
 import sys
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "train_digits.py"
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 PACKAGES = "numpy, onnx, sklearn"
 SKIPPED = 77
 
@@ -20,7 +23,8 @@ def has_packages(python):
 def main():
     for python in ("/usr/bin/python3", sys.executable):
         if has_packages(python):
-            return subprocess.run([python, SCRIPT, "--check"], check=False).returncode
+            # -B: scripts import each other, and leave no compiled files among the sources.
+            return subprocess.run([python, "-B", SCRIPTS / sys.argv[1], "--check"], check=False).returncode
     print(f"skipped: no Python with {PACKAGES} (Debian: python3-sklearn python3-onnx)")
     return SKIPPED
 
