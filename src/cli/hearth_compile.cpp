@@ -1,11 +1,9 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/npy.h"
-#include "base/parallel.h"
 #include "cli/describe/describe.h"
-#include "compiler/compile.h"
-#include "nn/onnx_import.h"
+#include "cli/model/model_options.h"
+#include "cli/model/report.h"
 #include "service/wire/binding.h"
 #include "service/wire/input_batch.h"
 
@@ -18,22 +16,9 @@ namespace fs = std::filesystem;
 
 struct Options {
   cli::CommonOptions common;
-  std::string model, calibration, output, dump;
-  bool insecure = false;
-  compiler::Normalisation normalisation;
-  compiler::CompileOptions compile;
+  cli::ModelOptions model;
+  std::string output, dump;
 };
-
-std::vector<nn::Tensor> read_inputs(const std::string& file, const nn::Shape& shape,
-                                    const compiler::Normalisation& normalisation) {
-  const NpyArray array = read_npy(file);
-  const std::size_t count = service::count_inputs(array, shape, file);
-  std::vector<nn::Tensor> out;
-  for (std::size_t i = 0; i < count; ++i) {
-    out.emplace_back(shape, service::normalised(service::input_at(array, shape, i), normalisation, shape));
-  }
-  return out;
-}
 
 void write_bundles(const compiler::Compiled& compiled, const fs::path& folder) {
   std::error_code error;
@@ -58,7 +43,7 @@ void print_dump(const Options& options, const compiler::Compiled& compiled) {
   cli::emit(options.common, {{"dump", json}}, text);
 }
 
-void print_prediction(const Options& options, const compiler::Compiled& compiled, double seconds) {
+void print_report(const Options& options, const compiler::Compiled& compiled, double seconds) {
   const fs::path folder = options.output;
   const compiler::ClientBundle& client = compiled.client;
   const double server_bytes = static_cast<double>(fs::file_size(folder / "server.hearth"));
@@ -68,10 +53,13 @@ void print_prediction(const Options& options, const compiler::Compiled& compiled
                             service::format_shape(client.output_shape))}};
   const cli::Rows prediction = cli::describe(client.prediction);
   rows.insert(rows.end(), prediction.begin(), prediction.end());
+  const cli::Rows accuracy = cli::accuracy_rows(compiled);
+  rows.insert(rows.end(), accuracy.begin(), accuracy.end());
   rows.emplace_back("server bundle",
                     fmt::format("{} ({})", (folder / "server.hearth").string(), cli::format_bytes(server_bytes)));
   rows.emplace_back("client bundle",
                     fmt::format("{} ({})", (folder / "client.hearth").string(), cli::format_bytes(client_bytes)));
+  const cli::BootstrapCount count = cli::count_bootstraps(compiled.server.program);
   cli::emit(options.common,
             {{"model", client.model},
              {"model_id", service::to_hex(client.model_id)},
@@ -82,39 +70,28 @@ void print_prediction(const Options& options, const compiler::Compiled& compiled
              {"client_bundle", (folder / "client.hearth").string()},
              {"client_bundle_bytes", client_bytes},
              {"prediction", cli::to_json(client.prediction)},
+             {"bootstraps", count.bootstraps},
+             {"activations", cli::to_json(compiled.activations)},
+             {"simulation", cli::to_json(compiled.simulation)},
              {"seconds", seconds}},
-            cli::format_rows(rows));
+            cli::format_rows(rows) + (compiled.activations.empty() ? "" : "\n") +
+                cli::activation_table(compiled.activations));
 }
 
-void compile(Options& options) {
-  if (options.insecure) options.compile.security = ckks::Security::kNone;
-  options.compile.threads = options.common.threads;
+void compile(const Options& options) {
   for (const char* const name : {"server.hearth", "client.hearth"}) {
     if (options.output.empty()) break;
-    cli::require_no_input(fs::path(options.output) / name, {options.model, options.calibration});
+    cli::require_no_input(fs::path(options.output) / name, {options.model.model, options.model.calibration});
   }
-  cli::Stage stage("Compiling");
-  nn::Graph graph = nn::import_onnx(options.model);
-  graph.name = fs::path(options.model).stem().string();  // exporters call every graph the same
-  const std::vector<nn::Tensor> calibration =
-      read_inputs(options.calibration, graph.input_shape(), options.normalisation);
-  compiler::Compiled compiled = compiler::compile(graph, calibration, options.compile);
-  compiled.client.normalisation = options.normalisation;
+  double seconds = 0;
+  const compiler::Compiled compiled = cli::compile_model(options.model, options.common, &seconds);
   if (!options.output.empty()) write_bundles(compiled, options.output);
-  const double seconds = stage.finish();
   if (!options.dump.empty()) return print_dump(options, compiled);
-  print_prediction(options, compiled, seconds);
+  print_report(options, compiled, seconds);
 }
 
 void add_options(CLI::App& app, Options& options) {
-  app.add_option("model", options.model, "The network as ONNX, one float input, opset 7 to 21")
-      ->required()
-      ->type_name("MODEL.onnx");
-  app.add_option("--calibration", options.calibration,
-                 "Typical inputs; a few dozen will do. Required: the largest "
-                 "values in the network decide scales and ring, and outputs beyond the range found wrap around")
-      ->required()
-      ->type_name("FILE.npy");
+  cli::add_model_options(app, options.model);
   auto* output =
       app.add_option("-o,--output", options.output, "Folder for server.hearth and client.hearth")->type_name("FOLDER");
   std::vector<std::string> steps = compiler::compile_steps();
@@ -123,16 +100,6 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("--dump", options.dump, "Print the result of a step (or \"all\") instead of the prediction")
           ->check(CLI::IsMember(steps))
           ->type_name("STEP");
-  cli::add_normalisation(app, options.normalisation.divisor, options.normalisation.mean,
-                         options.normalisation.deviation);
-  app.add_option("--log-n", options.compile.log_n, "log2 of the ring degree (default: the smallest that fits)")
-      ->check(CLI::Range(11, 17))
-      ->type_name("N");
-  app.add_option("--margin", options.compile.margin, "Outputs may exceed the largest calibrated one by this factor")
-      ->check(CLI::Range(1.0, 1e6))
-      ->capture_default_str()
-      ->type_name("X");
-  app.add_flag("--insecure", options.insecure, "Allow less than 128 bits of security (experiments only)");
   cli::add_common_options(app, options.common);
   app.callback([output, dump] {
     if (output->count() == 0 && dump->count() == 0) throw CLI::RequiredError("--output");

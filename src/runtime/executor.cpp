@@ -149,8 +149,7 @@ class Run {
     Tensor out(a.size());
     parallel_for(0, a.size(), [&](std::size_t i) {
       out[i] = evaluator_.multiply(a[i], b[i]);
-      evaluator_.relinearize_inplace(out[i]);
-      evaluator_.rescale_inplace(out[i]);
+      evaluator_.relinearize_rescale_inplace(out[i]);
     });
     return out;
   }
@@ -167,8 +166,7 @@ class Run {
         evaluator_.mul_constant_inplace(linear, op.linear, x[i].scale);
         evaluator_.add_inplace(out[i], linear);
       }
-      evaluator_.relinearize_inplace(out[i]);
-      evaluator_.rescale_inplace(out[i]);
+      evaluator_.relinearize_rescale_inplace(out[i]);
       if (op.negate) evaluator_.negate_inplace(out[i]);
       out[i].scale *= op.scale_factor;
       if (op.constant != 0) evaluator_.add_constant_inplace(out[i], op.constant);
@@ -251,8 +249,8 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
   const ckks::Encoder encoder(parameters_);
   const auto total = static_cast<double>(program_.instructions.size());
   const std::vector<bool> ahead = encoded_ahead(program_, *parameters_);
+  for (const Work& work : count_work(program_, *parameters_)) cost_.push_back(nominal_cost(work, *parameters_));
   for (Instruction& ins : program_.instructions) {
-    cost_.push_back(nominal_cost(count_work(ins, program_, *parameters_), *parameters_));
     auto prepared = std::make_unique<Prepared>();
     const ring::Basis basis = parameters_->q_basis(ins.level);
     if (auto* op = std::get_if<LinearOp>(&ins.op)) {

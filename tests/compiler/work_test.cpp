@@ -15,6 +15,16 @@ double count(const Work& work, int level, Primitive primitive) {
   return found == work.end() ? 0 : found->second[static_cast<std::size_t>(primitive)];
 }
 
+/// Of instruction `i`.
+Work count_work(std::size_t i, const Program& program, const ckks::Parameters& parameters) {
+  return count_work(program, parameters).at(i);
+}
+/// Of an instruction in a program of its own.
+Work count_work(const Instruction& instruction, Program program, const ckks::Parameters& parameters) {
+  program.instructions = {instruction};
+  return count_work(0, program, parameters);
+}
+
 int moved(const std::vector<int>& steps) {
   return static_cast<int>(std::ranges::count_if(steps, [](int s) { return s != 0; }));
 }
@@ -36,15 +46,15 @@ TEST(Work, OfLinearLayersAndProductsIsCounted) {
   const Program program = testing::tiny_program();
   const auto parameters = ckks::Parameters::create(program.parameters);
   const auto& linear = std::get<LinearOp>(program.instructions[1].op);
-  const Work map = count_work(program.instructions[1], program, *parameters);
+  const Work map = count_work(1, program, *parameters);
   EXPECT_EQ(count(map, 2, Primitive::kProductTerm), 2);
   EXPECT_EQ(count(map, 2, Primitive::kHoisted), moved(linear.plan.babies));
   EXPECT_EQ(count(map, 2, Primitive::kRotate), moved(linear.plan.giants));
   EXPECT_EQ(count(map, 2, Primitive::kRescale), 1);
   EXPECT_EQ(count(map, 2, Primitive::kEncode), 0) << "weights are encoded ahead";
-  const Work square = count_work(program.instructions[2], program, *parameters);
+  const Work square = count_work(2, program, *parameters);
   EXPECT_EQ(count(square, 1, Primitive::kSquare), 1);
-  EXPECT_TRUE(count_work(program.instructions[0], program, *parameters).empty());
+  EXPECT_TRUE(count_work(0, program, *parameters).empty());
   EXPECT_GT(nominal_cost(map, *parameters), nominal_cost({}, *parameters));
 }
 
@@ -66,11 +76,10 @@ TEST(Work, OfABootstrapHasTheMapsThatTheBootstrapperHas) {
     EXPECT_EQ(count(work, level, Primitive::kHoisted), moved(plan.babies)) << what << level;
     EXPECT_GE(count(work, level, Primitive::kRotate), moved(plan.giants)) << what << level;
   };
-  const auto down = ckks::slots_to_coefficients_maps(9, program.bootstrap->stc_radices);
-  const auto up = ckks::coefficients_to_slots_maps(9, program.bootstrap->cts_radices);
   for (std::size_t i = 0; i < 3; ++i) {
-    expect_map(down[i], 3 - static_cast<int>(i), "StC at level ");
-    expect_map(up[i], 23 - static_cast<int>(i), "CtS at level ");
+    expect_map(ckks::slots_to_coefficients_maps(9, program.bootstrap->stc_radices)[i], 3 - static_cast<int>(i), "StC ");
+    expect_map(ckks::coefficients_to_slots_maps(9, program.bootstrap->cts_radices)[i], 23 - static_cast<int>(i),
+               "CtS ");
   }
   // Two ciphertexts share the embedding but not the exponential.
   Instruction two = one;
@@ -79,6 +88,14 @@ TEST(Work, OfABootstrapHasTheMapsThatTheBootstrapperHas) {
   EXPECT_EQ(count(pair, 23, Primitive::kHoisted), count(work, 23, Primitive::kHoisted));
   const int exponential = ckks::exponential_level(*p, *program.bootstrap);
   EXPECT_EQ(count(pair, exponential, Primitive::kSquare), 2 * count(work, exponential, Primitive::kSquare));
+  // Vectors of a short period take smaller factors and a projection.
+  program.bootstrap->stc_radices = {2, 2, 2};
+  program.bootstrap->cts_radices = {2, 2, 2};
+  const Work narrow = count_work(one, program, *p);
+  EXPECT_LT(count(narrow, 23, Primitive::kProductTerm), count(work, 23, Primitive::kProductTerm));
+  EXPECT_GE(count(narrow, 23, Primitive::kRotate), 1 + 3);
+  program.bootstrap->stc_radices = {3, 3, 3};
+  program.bootstrap->cts_radices = {4, 3, 2};
   two.ciphertexts = 3;
   EXPECT_EQ(count(count_work(two, program, *p), 23, Primitive::kHoisted), 2 * count(work, 23, Primitive::kHoisted));
 }

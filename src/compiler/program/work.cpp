@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "ckks/polynomial.h"
+#include "compiler/program/encoding.h"
 
 namespace hearth::compiler {
 namespace {
@@ -19,9 +20,12 @@ int count_moved(const std::vector<int>& steps) {
   return static_cast<int>(std::ranges::count_if(steps, [](int s) { return s != 0; }));
 }
 
+int log_period(const std::vector<int>& radices) { return std::accumulate(radices.begin(), radices.end(), 0); }
+
 class Counter {
  public:
-  Counter(const Program& program, const ckks::Parameters& parameters) : program_(program), p_(parameters) {}
+  Counter(const Program& program, const ckks::Parameters& parameters, bool encoded)
+      : program_(program), p_(parameters), encoded_(encoded) {}
 
   Work run(const Instruction& ins) {
     std::visit([&](const auto& op) { count(op, ins); }, ins.op);
@@ -42,7 +46,7 @@ class Counter {
     count_map(shape, op.plan, ins.work_level);
     double numbers = 0;
     for (const ckks::DiagonalPlace& place : shape.diagonals) numbers += static_cast<double>(place.period);
-    if (program_.bootstrap) add(ins.work_level, Primitive::kEncode, numbers / static_cast<double>(p_.slots()));
+    if (!encoded_) add(ins.work_level, Primitive::kEncode, numbers / static_cast<double>(p_.slots()));
     const double outputs = shape.outputs;
     add(ins.work_level, Primitive::kRotate, outputs * static_cast<double>(op.folds.size()));
     add(ins.work_level, Primitive::kRescale, outputs);
@@ -101,7 +105,8 @@ class Counter {
       count_factors(spec.cts_radices, top, false);
     }
     add(top, Primitive::kRaise, pairs);
-    add(top, Primitive::kRotate, pairs);  // from the sparse secret
+    const int projections = p_.log_n() - 1 - log_period(spec.cts_radices);
+    add(top, Primitive::kRotate, pairs * (1 + projections));  // from the sparse secret, and onto the period
     const int slots = top - static_cast<int>(spec.cts_radices.size());
     add(slots + 1, Primitive::kRotate, pairs);   // the conjugation
     add(slots + 1, Primitive::kRescale, pairs);  // of the second part
@@ -114,21 +119,18 @@ class Counter {
   }
 
   /// The factors of the embedding, whose diagonals are known without computing them: one that merges the butterflies of
-  /// lengths 2^first .. 2^last rotates by the multiples of 2^(first - 1) below 2^last, both ways
+  /// lengths 2^first .. 2^last rotates by the multiples of 2^(first - 1) below 2^last, both ways, modulo the period
   /// (ckks/bootstrap/dft.h).
   void count_factors(const std::vector<int>& radices, int level, bool ascending) {
-    const int slots = static_cast<int>(p_.slots());
-    int last = ascending ? 0 : std::accumulate(radices.begin(), radices.end(), 0);
+    const int slots = static_cast<int>(p_.slots()), stages = log_period(radices);
+    int last = ascending ? 0 : stages;
     for (const int radix : radices) {
       if (ascending) last += radix;
-      const int first = last - radix + 1;
+      const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
+      const auto period = static_cast<std::size_t>(reach);
       ckks::MapShape shape;
-      const int unit = 1 << (first - 1), reach = 1 << last;
-      for (int r = 0; r < std::min(reach, slots); r += unit) {
-        shape.diagonals.push_back({.rotation = r, .period = static_cast<std::size_t>(reach)});
-        if (r > 0 && reach < slots)
-          shape.diagonals.push_back({.rotation = slots - r, .period = static_cast<std::size_t>(reach)});
-      }
+      for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
+      for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
       count_map(shape, ckks::plan_bsgs(shape, slots), level);
       add(level, Primitive::kRescale, 1);
       --level;
@@ -143,6 +145,7 @@ class Counter {
 
   const Program& program_;
   const ckks::Parameters& p_;
+  bool encoded_;  // ahead
   Work work_;
 };
 
@@ -186,8 +189,13 @@ double nominal_cost(Primitive primitive, const LevelShape& s) {
   return 0;
 }
 
-Work count_work(const Instruction& instruction, const Program& program, const ckks::Parameters& parameters) {
-  return Counter(program, parameters).run(instruction);
+std::vector<Work> count_work(const Program& program, const ckks::Parameters& parameters) {
+  const std::vector<bool> ahead = encoded_ahead(program, parameters);
+  std::vector<Work> out;
+  for (std::size_t i = 0; i < ahead.size(); ++i) {
+    out.push_back(Counter(program, parameters, ahead[i]).run(program.instructions[i]));
+  }
+  return out;
 }
 
 double nominal_cost(const Work& work, const ckks::Parameters& parameters) {

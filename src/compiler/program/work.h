@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "compiler/program/program.h"
 
@@ -44,8 +45,9 @@ double nominal_cost(Primitive primitive, const LevelShape& shape);
 
 /// How often each primitive is used at each level.
 using Work = std::map<int, PrimitiveArray>;
-/// Of one instruction of a checked program, weights encoded ahead unless the program bootstraps.
-Work count_work(const Instruction& instruction, const Program& program, const ckks::Parameters& parameters);
+/// Of every instruction of a checked program, as the runtime evaluates it: diagonals are encoded in the course of a run
+/// where encoded_ahead (compiler/program/encoding.h) says so.
+std::vector<Work> count_work(const Program& program, const ckks::Parameters& parameters);
 /// In nominal costs; at least a little even for instructions that are nearly free.
 double nominal_cost(const Work& work, const ckks::Parameters& parameters);
 

@@ -1,0 +1,94 @@
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/system.h"
+#include "cli/common/command.h"
+#include "cli/model/tune_file.h"
+
+// Measures what homomorphic operations cost on this machine, for the predictions of hearth compile.
+namespace {
+
+using namespace hearth;
+using cli::Json;
+using compiler::MachineCosts;
+using compiler::Primitive;
+namespace fs = std::filesystem;
+
+struct Options {
+  cli::CommonOptions common;
+  std::string output;
+  std::vector<int> log_n{13, 14, 15, 16};
+};
+
+MachineCosts measure(const Options& options, const std::function<void(double, double, const std::string&)>& progress) {
+  MachineCosts costs{.processor = cpu_model(), .threads = threads(), .levels = {}};
+  double total = 0, done = 0;
+  for (const int log_n : options.log_n) total += std::exp2(log_n);
+  for (const int log_n : options.log_n) {
+    progress(done, total, fmt::format("ring degree 2^{}", log_n));
+    const compiler::TypicalParameters typical = compiler::typical_parameters(log_n);
+    for (const int level : typical.levels) {
+      costs.levels.push_back(compiler::measure_level(typical.parameters, level));
+      done += std::exp2(log_n) / static_cast<double>(typical.levels.size());
+      progress(done, total, fmt::format("ring degree 2^{}", log_n));
+    }
+  }
+  return costs;
+}
+
+std::string table(const MachineCosts& costs) {
+  std::string text = fmt::format("{:<6} {:>6} {:>8}", "degree", "primes", "special");
+  for (const char* const name : compiler::kPrimitiveNames) text += fmt::format(" {:>12}", name);
+  text += "\n";
+  for (const compiler::MeasuredLevel& level : costs.levels) {
+    text += fmt::format("2^{:<4} {:>6} {:>8}", level.shape.log_n, level.shape.q_primes, level.shape.special_primes);
+    for (const double seconds : level.seconds) text += fmt::format(" {:>9.3f} ms", 1e3 * seconds);
+    text += "\n";
+  }
+  return text;
+}
+
+void tune(Options& options) {
+  if (options.output.empty()) {
+    options.output = cli::default_tune_file();
+    require(!options.output.empty(), ErrorKind::kInvalidArgument,
+            "neither HOME nor XDG_CONFIG_HOME is set, so there is no place for the file: give one with --output");
+    std::error_code error;
+    fs::create_directories(fs::path(options.output).parent_path(), error);
+    require(!error, ErrorKind::kIo, "cannot make the folder of {}: {}", options.output, error.message());
+  }
+  cli::Stage stage("Measuring", 10);
+  const MachineCosts costs = measure(options, stage.detailed_reporter());
+  const double seconds = stage.finish();
+  cli::write_tune_file(options.output, costs);
+  Json json = cli::to_json(costs);
+  json["output"] = options.output;
+  json["measuring_seconds"] = seconds;
+  cli::emit(options.common, json,
+            table(costs) + cli::format_rows({{"processor", costs.processor},
+                                             {"threads", fmt::format("{}", costs.threads)},
+                                             {"written to", options.output}}));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures homomorphic operations on this machine, so that hearth compile need not", "hearth tune");
+  app.footer(
+      "Example:\n  hearth tune\n\nRun it while the machine does nothing else, and again with --threads T for "
+      "predictions "
+      "with so many threads. hearth compile reads the file it writes by default; without one it measures itself, "
+      "which takes longer and is disturbed by whatever else runs at the time.");
+  Options options;
+  app.add_option("-o,--output", options.output, "Where to write (default: ~/.config/hearth/tune.json)")
+      ->type_name("FILE.json");
+  app.add_option("--log-n", options.log_n, "log2 of the ring degrees to measure at")
+      ->delimiter(',')
+      ->check(CLI::Range(11, 17))
+      ->allow_extra_args(false)
+      ->capture_default_str()
+      ->type_name("N,...");
+  cli::add_common_options(app, options.common);
+  return cli::run_command(app, argc, argv, options.common, [&] { tune(options); });
+}

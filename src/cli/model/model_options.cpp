@@ -1,0 +1,79 @@
+#include "cli/model/model_options.h"
+
+#include <filesystem>
+
+#include "base/npy.h"
+#include "cli/model/tune_file.h"
+#include "nn/onnx_import.h"
+#include "service/wire/input_batch.h"
+
+namespace hearth::cli {
+
+std::vector<nn::Tensor> read_inputs(const std::string& file, const nn::Shape& shape,
+                                    const compiler::Normalisation& normalisation) {
+  const NpyArray array = read_npy(file);
+  const std::size_t count = service::count_inputs(array, shape, file);
+  std::vector<nn::Tensor> out;
+  for (std::size_t i = 0; i < count; ++i) {
+    out.emplace_back(shape, service::normalised(service::input_at(array, shape, i), normalisation, shape));
+  }
+  return out;
+}
+
+compiler::Compiled compile_model(const ModelOptions& options, const CommonOptions& common, double* seconds) {
+  compiler::CompileOptions compile = options.compile;
+  if (options.insecure) compile.security = ckks::Security::kNone;
+  compile.threads = common.threads;
+  const std::optional<compiler::MachineCosts> costs = find_costs(options.tune, common);
+  if (costs) compile.machine = &*costs;
+  Stage stage("Compiling");
+  const auto report = stage.detailed_reporter();
+  compile.progress = [&](const std::string& step, double done, double total) { report(done, total, step); };
+  nn::Graph graph = nn::import_onnx(options.model);
+  graph.name = std::filesystem::path(options.model).stem().string();  // exporters call every graph the same
+  const auto calibration = read_inputs(options.calibration, graph.input_shape(), options.normalisation);
+  compiler::Compiled compiled = compiler::compile(graph, calibration, compile);
+  compiled.client.normalisation = options.normalisation;
+  const double taken = stage.finish();
+  if (seconds) *seconds = taken;
+  return compiled;
+}
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  app.add_option("model", options.model, "The network as ONNX, one float input, opset 7 to 21")
+      ->required()
+      ->type_name("MODEL.onnx");
+  app.add_option("--calibration", options.calibration,
+                 "Typical inputs; a few dozen will do. Required: the largest values in the network decide scales, ring "
+                 "and the ranges of activations, and values beyond the range found wrap around")
+      ->required()
+      ->type_name("FILE.npy");
+  add_normalisation(app, options.normalisation.divisor, options.normalisation.mean, options.normalisation.deviation);
+  app.add_option("--log-n", options.compile.log_n, "log2 of the ring degree (default: the smallest that fits)")
+      ->check(CLI::Range(11, 17))
+      ->type_name("N");
+  app.add_option("--margin", options.compile.margin, "Outputs may exceed the largest calibrated one by this factor")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str()
+      ->type_name("X");
+  compiler::ActivationOptions& activations = options.compile.activations;
+  app.add_option("--activation-margin", activations.margin,
+                 "Inputs of activations may exceed the largest calibrated one by this factor before they saturate. "
+                 "More is safer and less precise")
+      ->check(CLI::Range(1.0, 1e3))
+      ->capture_default_str()
+      ->type_name("X");
+  app.add_option("--series-degree", activations.degree,
+                 "Degree of the Fourier series that stand for activations. Twice as much halves their error and takes "
+                 "one level more; degrees just below a power of two use their levels best")
+      ->check(CLI::Range(3, 255))
+      ->capture_default_str()
+      ->type_name("D");
+  app.add_option("--tune", options.tune,
+                 "Predict time with the costs in this file of hearth tune (default: those of this machine, from "
+                 "~/.config/hearth/tune.json or measured now)")
+      ->type_name("FILE.json");
+  app.add_flag("--insecure", options.insecure, "Allow less than 128 bits of security (experiments only)");
+}
+
+}  // namespace hearth::cli
