@@ -15,40 +15,45 @@ constexpr std::size_t kRowPadding = 64;
 
 std::size_t pitch(const SwitchLayout& layout) { return layout.n() + kRowPadding; }
 
-/// The division by P of a pair, in steps that can be interleaved with what produces the pair: the remainders modulo P
-/// first (special_row, then convert), after which each limb of Q can be finished on its own.
+/// The division of a pair by P, or by P and the primes of its level, in steps that can be interleaved with what
+/// produces the pair: the remainders on the primes divided by first (dropped_row, then convert), after which each limb
+/// that is kept can be finished on its own.
 class PairModDown {
  public:
-  /// Works on the primes of Q in the limbs of `into` (whose finish() must then write there), or in scratch without.
-  explicit PairModDown(const SwitchLayout& layout, std::array<ring::Poly*, 2> into = {})
+  /// Works on the kept primes in the limbs of `into` (whose finish() must then write there), or in scratch without.
+  explicit PairModDown(const SwitchLayout& layout, bool rescale = false, std::array<ring::Poly*, 2> into = {})
       : layout_(layout),
         into_(into),
-        divider_(layout.parameters().mod_down(layout.level(), layout.set())),
-        specials_(layout.limbs() - layout.q_limbs()),
-        remainder_(2 * specials_ * pitch(layout)),
-        converted_(into[0] != nullptr ? 0 : 2 * layout.q_limbs() * pitch(layout)) {}
+        divider_(rescale ? layout.parameters().mod_down_rescale(layout.level(), layout.set())
+                         : layout.parameters().mod_down(layout.level(), layout.set())),
+        kept_(divider_.converter().to().size()),
+        remainder_(2 * dropped() * pitch(layout)),
+        converted_(into[0] != nullptr ? 0 : 2 * kept_ * pitch(layout)) {}
 
-  /// Row for the NTT values of one half on limb j >= q_limbs().
-  std::uint32_t* special_row(std::size_t half, std::size_t j) {
-    return remainder_.data() + (half * specials_ + j - layout_.q_limbs()) * pitch(layout_);
+  std::size_t kept() const { return kept_; }
+  std::size_t dropped() const { return layout_.limbs() - kept_; }
+
+  /// Row for the NTT values of one half on limb j >= kept().
+  std::uint32_t* dropped_row(std::size_t half, std::size_t j) {
+    return remainder_.data() + (half * dropped() + j - kept_) * pitch(layout_);
   }
 
-  void special_to_coefficient(std::size_t j) {
-    for (const std::size_t half : {0, 1}) ring::kernels().ntt_inverse(special_row(half, j), layout_.ntt(j));
+  void to_coefficient(std::size_t j) {
+    for (const std::size_t half : {0, 1}) ring::kernels().ntt_inverse(dropped_row(half, j), layout_.ntt(j));
   }
 
-  /// Carries the remainders of both halves to the primes of Q.
+  /// Carries the remainders of both halves to the kept primes.
   void convert() {
     for (const std::size_t half : {0, 1}) {
       std::vector<const std::uint32_t*> in;
       std::vector<std::uint32_t*> out;
-      for (std::size_t i = 0; i < specials_; ++i) in.push_back(special_row(half, layout_.q_limbs() + i));
-      for (std::size_t j = 0; j < layout_.q_limbs(); ++j) out.push_back(converted_row(half, j));
+      for (std::size_t j = kept_; j < layout_.limbs(); ++j) in.push_back(dropped_row(half, j));
+      for (std::size_t j = 0; j < kept_; ++j) out.push_back(converted_row(half, j));
       divider_.converter().convert(out.data(), in.data(), layout_.n());
     }
   }
 
-  /// out = (a - remainder) / P on limb j < q_limbs(); out may be a, or the limb of `into`.
+  /// out = (a - remainder) / divisor on limb j < kept(); out may be a, or the limb of `into`.
   void finish(std::size_t half, std::size_t j, std::uint32_t* out, const std::uint32_t* a) {
     const ring::Kernels& k = ring::kernels();
     std::uint32_t* remainder = converted_row(half, j);
@@ -60,13 +65,13 @@ class PairModDown {
  private:
   std::uint32_t* converted_row(std::size_t half, std::size_t j) {
     if (into_[half] != nullptr) return into_[half]->limb(j);
-    return converted_.data() + (half * layout_.q_limbs() + j) * pitch(layout_);
+    return converted_.data() + (half * kept_ + j) * pitch(layout_);
   }
 
   const SwitchLayout& layout_;
   std::array<ring::Poly*, 2> into_;
   const ring::RoundedDivider& divider_;
-  std::size_t specials_;
+  std::size_t kept_;
   Scratch<std::uint32_t> remainder_, converted_;
 };
 
@@ -76,6 +81,23 @@ void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::u
     std::uint32_t* row = rows + j * pitch(layout);
     std::memcpy(row, c.limb(j), layout.n() * sizeof(std::uint32_t));
     ring::kernels().ntt_inverse(row, layout.ntt(j));
+  });
+}
+
+void divide_pair(const SwitchLayout& layout, const ExtendedPair& pair, bool rescale, ring::Poly& out0,
+                 ring::Poly& out1) {
+  PairModDown down(layout, rescale, {&out0, &out1});
+  const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
+  ring::for_each_limb(down.dropped(), 2 * layout.n(), [&](std::size_t i) {
+    const std::size_t j = down.kept() + i;
+    std::memcpy(down.dropped_row(0, j), pair.c0.limb(j), bytes);
+    std::memcpy(down.dropped_row(1, j), pair.c1.limb(j), bytes);
+    down.to_coefficient(j);
+  });
+  down.convert();
+  ring::for_each_limb(down.kept(), 2 * layout.n(), [&](std::size_t j) {
+    down.finish(0, j, out0.limb(j), pair.c0.limb(j));
+    down.finish(1, j, out1.limb(j), pair.c1.limb(j));
   });
 }
 
@@ -182,7 +204,7 @@ void DigitRows::finish(std::size_t j) {
 }
 
 void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::size_t j,
-                   std::uint32_t* out0, std::uint32_t* out1, bool accumulate0) {
+                   std::uint32_t* out0, std::uint32_t* out1, bool accumulate0, bool accumulate1) {
   const ring::Kernels& k = ring::kernels();
   const std::size_t limb = layout.key_limb(j);
   std::vector<const std::uint32_t*> halves(2 * digits.digits());
@@ -193,7 +215,7 @@ void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const Sw
   const std::uint32_t* const* b = halves.data();
   const std::uint32_t* const* a = b + digits.digits();
   k.dot(out0, digits.row(j), b, digits.digits(), 0, accumulate0, layout.n(), layout.modulus(j));
-  k.dot(out1, digits.row(j), a, digits.digits(), 0, false, layout.n(), layout.modulus(j));
+  k.dot(out1, digits.row(j), a, digits.digits(), 0, accumulate1, layout.n(), layout.modulus(j));
 }
 
 void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::uint32_t g,
@@ -215,16 +237,16 @@ void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const Swit
 void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink,
                 std::array<ring::Poly*, 2> workspace) {
   layout.check(key);
-  PairModDown down(layout, workspace);
+  PairModDown down(layout, false, workspace);
   const std::size_t work = 4 * layout.n();
-  ring::for_each_limb(layout.limbs() - layout.q_limbs(), work, [&](std::size_t i) {
-    const std::size_t j = layout.q_limbs() + i;
+  ring::for_each_limb(down.dropped(), work, [&](std::size_t i) {
+    const std::size_t j = down.kept() + i;
     digits.finish(j);
-    multiply_limb(layout, digits, key, j, down.special_row(0, j), down.special_row(1, j));
-    down.special_to_coefficient(j);
+    multiply_limb(layout, digits, key, j, down.dropped_row(0, j), down.dropped_row(1, j));
+    down.to_coefficient(j);
   });
   down.convert();
-  ring::for_each_limb(layout.q_limbs(), work, [&](std::size_t j) {
+  ring::for_each_limb(down.kept(), work, [&](std::size_t j) {
     Scratch<std::uint32_t> rows(2 * pitch(layout));
     std::uint32_t* ks0 = rows.data();
     std::uint32_t* ks1 = rows.data() + pitch(layout);
@@ -236,20 +258,43 @@ void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKe
   });
 }
 
-void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
-  PairModDown down(layout, {&out0, &out1});
-  const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
-  ring::for_each_limb(layout.limbs() - layout.q_limbs(), 2 * layout.n(), [&](std::size_t i) {
-    const std::size_t j = layout.q_limbs() + i;
-    std::memcpy(down.special_row(0, j), pair.c0.limb(j), bytes);
-    std::memcpy(down.special_row(1, j), pair.c1.limb(j), bytes);
-    down.special_to_coefficient(j);
+void relinearize_rescale(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const ring::Poly& d0,
+                         const ring::Poly& d1, ring::Poly& out0, ring::Poly& out1) {
+  layout.check(key);
+  PairModDown down(layout, true, {&out0, &out1});
+  const std::size_t work = 4 * layout.n();
+  /// P d + key switch of limb j, one row a half.
+  const auto product = [&](std::size_t j, std::uint32_t* row0, std::uint32_t* row1) {
+    digits.finish(j);
+    const bool special = j >= layout.q_limbs();
+    if (!special) {
+      const ring::Modulus& m = layout.modulus(j);
+      const std::uint32_t p = layout.special_product(j), companion = ring::shoup(p, m);
+      ring::kernels().mul_scalar(row0, d0.limb(j), p, companion, layout.n(), m);
+      ring::kernels().mul_scalar(row1, d1.limb(j), p, companion, layout.n(), m);
+    }
+    multiply_limb(layout, digits, key, j, row0, row1, !special, !special);
+  };
+  ring::for_each_limb(down.dropped(), work, [&](std::size_t i) {
+    const std::size_t j = down.kept() + i;
+    product(j, down.dropped_row(0, j), down.dropped_row(1, j));
+    down.to_coefficient(j);
   });
   down.convert();
-  ring::for_each_limb(layout.q_limbs(), 2 * layout.n(), [&](std::size_t j) {
-    down.finish(0, j, out0.limb(j), pair.c0.limb(j));
-    down.finish(1, j, out1.limb(j), pair.c1.limb(j));
+  ring::for_each_limb(down.kept(), work, [&](std::size_t j) {
+    Scratch<std::uint32_t> rows(2 * pitch(layout));
+    product(j, rows.data(), rows.data() + pitch(layout));
+    down.finish(0, j, out0.limb(j), rows.data());
+    down.finish(1, j, out1.limb(j), rows.data() + pitch(layout));
   });
+}
+
+void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
+  divide_pair(layout, pair, false, out0, out1);
+}
+
+void mod_down_rescale_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
+  divide_pair(layout, pair, true, out0, out1);
 }
 
 }  // namespace hearth::ckks

@@ -73,9 +73,9 @@ class DigitRows {
 };
 
 /// out0 (+)= sum_d digit_d * b_d and out1 = sum_d digit_d * a_d on limb j of QP. Adds to what out0 holds if
-/// `accumulate0`.
+/// `accumulate0`, to what out1 holds if `accumulate1`.
 void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::size_t j,
-                   std::uint32_t* out0, std::uint32_t* out1, bool accumulate0 = false);
+                   std::uint32_t* out0, std::uint32_t* out1, bool accumulate0 = false, bool accumulate1 = false);
 
 /// Limb j of rotate_extended: automorphism by g of (P c0 + ks0, ks1). `c0` is the ciphertext's limb j, or null on
 /// special limbs (where P c0 vanishes). The outputs must not alias c0.
@@ -92,7 +92,15 @@ using LimbSink = std::function<void(std::size_t j, std::uint32_t* ks0, std::uint
 void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const LimbSink& sink,
                 std::array<ring::Poly*, 2> workspace = {});
 
+/// Relinearisation and rescaling in one division: (d0, d1) + (the switched d2, whose digits these are), divided by the
+/// primes of the level with one rounding. Two transforms of every limb less than one after the other, and less noise.
+/// The outputs are on q_basis(level - 1) and may share nothing with the inputs. The level must be at least 1.
+void relinearize_rescale(const SwitchLayout& layout, DigitRows& digits, const SwitchingKey& key, const ring::Poly& d0,
+                         const ring::Poly& d1, ring::Poly& out0, ring::Poly& out1);
+
 /// Divides a pair over QP by P with rounding. The results are on q_basis(level) and may share nothing with the pair.
 void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1);
+/// By P and the primes of the level; the results are on q_basis(level - 1).
+void mod_down_rescale_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1);
 
 }  // namespace hearth::ckks

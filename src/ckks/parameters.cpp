@@ -112,7 +112,7 @@ std::uint64_t fingerprint(const ParameterSpec& spec, const ring::Ring& ring) {
 struct Parameters::Cache {
   std::mutex mutex;
   std::map<int, ring::RoundedDivider> rescalers;
-  std::map<std::pair<int, int>, ring::RoundedDivider> mod_downs;
+  std::map<std::pair<int, int>, ring::RoundedDivider> mod_downs, mod_down_rescales;
   std::map<std::tuple<int, int, int>, ring::BaseConverter> mod_ups;
 };
 
@@ -212,6 +212,18 @@ const ring::RoundedDivider& Parameters::mod_down(int level, int set) const {
   const auto found = cache_->mod_downs.find(key);
   if (found != cache_->mod_downs.end()) return found->second;
   return cache_->mod_downs.try_emplace(key, *ring_, q_basis(level), p_basis(set)).first->second;
+}
+
+const ring::RoundedDivider& Parameters::mod_down_rescale(int level, int set) const {
+  check_level(level);
+  require(level > 0, ErrorKind::kInvalidArgument, "level 0 cannot be rescaled: no prime would be left");
+  const std::lock_guard lock(cache_->mutex);
+  const std::pair key(level, set);
+  const auto found = cache_->mod_down_rescales.find(key);
+  if (found != cache_->mod_down_rescales.end()) return found->second;
+  ring::Basis drop = range(q_count(level - 1), q_count(level));
+  for (const int prime : p_basis(set)) drop.push_back(prime);
+  return cache_->mod_down_rescales.try_emplace(key, *ring_, q_basis(level - 1), drop).first->second;
 }
 
 const ring::BaseConverter& Parameters::mod_up(int level, int set, int digit) const {

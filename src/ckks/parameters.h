@@ -111,6 +111,8 @@ class Parameters {
   /// Shared, lazily made constants. Thread safe.
   const ring::RoundedDivider& rescaler(int level) const;           ///< drops the primes of `level`
   const ring::RoundedDivider& mod_down(int level, int set) const;  ///< q_basis(level) + P(set) -> q_basis(level)
+  /// q_basis(level) + P(set) -> q_basis(level - 1): ModDown and rescaling in one; drops the primes of `level`, then P.
+  const ring::RoundedDivider& mod_down_rescale(int level, int set) const;
   const ring::BaseConverter& mod_up(int level, int set, int digit) const;  ///< digit -> rest of qp_basis(level, set)
 
  private:

@@ -65,8 +65,7 @@ class Powers {
     const Ciphertext left = at_level(a, level);
     Ciphertext product = a == b ? evaluator_.square(left) : evaluator_.multiply(left, at_level(b, level));
     if (basis_ == PolynomialBasis::kChebyshev) complete_chebyshev(product, a - b);
-    evaluator_.relinearize_inplace(product);
-    evaluator_.rescale_inplace(product);
+    evaluator_.relinearize_rescale_inplace(product);
     return product;
   }
 
@@ -96,8 +95,7 @@ class Evaluation {
   /// p(x) at `level` with exactly `scale`.
   Ciphertext rescaled(const Coefficients& p, int level, double scale) {
     Ciphertext sum = unscaled(p, level + 1, scale * evaluator_.parameters().level_modulus(level + 1));
-    evaluator_.relinearize_inplace(sum);
-    evaluator_.rescale_inplace(sum);
+    evaluator_.relinearize_rescale_inplace(sum);
     sum.scale = scale;
     return sum;
   }

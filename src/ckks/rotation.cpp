@@ -54,6 +54,24 @@ void Evaluator::relinearize_inplace(Ciphertext& a) const {
   a.parts.pop_back();
 }
 
+void Evaluator::relinearize_rescale_inplace(Ciphertext& a) const {
+  if (a.parts.size() < 3) return rescale_inplace(a);
+  require(a.parameters_id == parameters_->id(), ErrorKind::kMismatch,
+          "relinearize: the ciphertext belongs to other parameters ({:016x}, expected {:016x})", a.parameters_id,
+          parameters_->id());
+  require(a.level > 0, ErrorKind::kInvalidArgument, "rescale: the ciphertext is at level 0, there is no prime to drop");
+  const SwitchLayout layout(*parameters_, a.level, parameters_->key_set_for(a.level));
+  DigitRows digits(layout, a.parts[2]);
+  const ring::Basis basis = parameters_->q_basis(a.level - 1);
+  ring::Poly out0(layout.n(), basis, ring::Domain::kNtt), out1(layout.n(), basis, ring::Domain::kNtt);
+  relinearize_rescale(layout, digits, keys().relin(layout.set()), a.parts[0], a.parts[1], out0, out1);
+  a.parts.clear();
+  a.parts.push_back(std::move(out0));
+  a.parts.push_back(std::move(out1));
+  a.scale /= parameters_->level_modulus(a.level);
+  --a.level;
+}
+
 Ciphertext Evaluator::rotate(const Ciphertext& a, int steps) const {
   check_rotatable(*parameters_, a);
   const std::uint32_t g = galois_element(steps, parameters_->log_n());

@@ -272,5 +272,30 @@ RC_GTEST_PROP(EvaluatorProperty, SmallCircuitsStayWithinTheirBounds, ()) {
   RC_ASSERT(distance(party.decrypt(result), expected) < bound);
 }
 
+TEST(Evaluator, RelinearisingAndRescalingInOneDivisionGivesTheSameProduct) {
+  for (const ParameterSpec& spec : {testing::chain_spec(9, 4), testing::mixed_spec(9)}) {
+    const Party party(spec);
+    const int level = party.parameters->max_level();
+    const double scale = 0x1p26;
+    const Slots x = testing::random_slots(party.parameters->slots(), 3), y = testing::random_slots(x.size(), 4);
+    Ciphertext separate = party.evaluator.multiply(party.encrypt(x, level, scale), party.encrypt(y, level, scale));
+    Ciphertext merged = separate.clone();
+    party.evaluator.relinearize_inplace(separate);
+    party.evaluator.rescale_inplace(separate);
+    party.evaluator.relinearize_rescale_inplace(merged);
+    EXPECT_EQ(merged.level, separate.level);
+    EXPECT_EQ(merged.scale, separate.scale);
+    EXPECT_EQ(merged.parts.size(), 2U);
+    // The two round differently, twice and once.
+    const testing::Noise noise(party);
+    EXPECT_LT(testing::distance(party.decrypt(merged), party.decrypt(separate)),
+              3 * noise.rounding_slots(merged.scale));
+    Ciphertext two = party.encrypt(x, level, scale), expected = two.clone();
+    party.evaluator.relinearize_rescale_inplace(two);
+    party.evaluator.rescale_inplace(expected);
+    EXPECT_TRUE(testing::equal_bits(two, expected)) << "of two parts it only rescales";
+  }
+}
+
 }  // namespace
 }  // namespace hearth::ckks

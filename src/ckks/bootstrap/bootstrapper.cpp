@@ -253,8 +253,7 @@ Ciphertext Bootstrapper::exponential(const Evaluator& evaluator, const Ciphertex
   Ciphertext z = evaluate_polynomial(evaluator, t, exponential_, PolynomialBasis::kChebyshev, scale);
   for (int i = 0; i < spec_.doublings; ++i) {
     z = evaluator.square(z);
-    evaluator.relinearize_inplace(z);
-    evaluator.rescale_inplace(z);
+    evaluator.relinearize_rescale_inplace(z);
   }
   return z;
 }
