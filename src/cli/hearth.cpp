@@ -26,6 +26,7 @@ constexpr std::array kCommands{
     Command{"run", "hearth-run", false, "encrypted inputs -> encrypted outputs; needs no secret"},
     Command{"decrypt", "hearth-client", true, "encrypted outputs -> outputs (.npy)"},
     Command{"infer", "hearth-infer", false, "all of the above in one, compared with plaintext"},
+    Command{"tune", "hearth-tune", false, "measure this machine, for better predictions"},
     Command{"inspect", "hearth-inspect", false, "describe any file that Hearth writes"}};
 
 constexpr std::string_view kExamples = R"(

@@ -15,6 +15,8 @@ using compiler::MachineCosts;
 using compiler::Primitive;
 namespace fs = std::filesystem;
 
+constexpr double kPatience = 0.1;  // seconds for each primitive
+
 struct Options {
   cli::CommonOptions common;
   std::string output;
@@ -29,7 +31,7 @@ MachineCosts measure(const Options& options, const std::function<void(double, do
     progress(done, total, fmt::format("ring degree 2^{}", log_n));
     const compiler::TypicalParameters typical = compiler::typical_parameters(log_n);
     for (const int level : typical.levels) {
-      costs.levels.push_back(compiler::measure_level(typical.parameters, level));
+      costs.levels.push_back(compiler::measure_level(typical.parameters, level, kPatience));
       done += std::exp2(log_n) / static_cast<double>(typical.levels.size());
       progress(done, total, fmt::format("ring degree 2^{}", log_n));
     }

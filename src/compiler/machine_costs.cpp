@@ -11,18 +11,6 @@
 namespace hearth::compiler {
 namespace {
 
-/// Best of a few runs, in seconds.
-template <typename F>
-double time_of(const F& f) {
-  double best = 1e30;
-  for (int i = 0; i < 4; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    f();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
-
 ring::Poly random_poly(const ckks::Parameters& parameters, const ring::Basis& basis) {
   return ring::sample_uniform(parameters.ring(), basis, ring::Domain::kNtt, ring::Seed{}, 0);
 }
@@ -50,9 +38,10 @@ ckks::Ciphertext random_ciphertext(const ckks::Parameters& parameters, int level
 /// Everything that measurements at one level share.
 class Bench {
  public:
-  Bench(const ckks::ParametersPtr& parameters, int level)
+  Bench(const ckks::ParametersPtr& parameters, int level, double patience)
       : p_(*parameters),
         level_(level),
+        patience_(patience),
         set_(p_.key_set_for(level)),
         keys_(random_keys(p_, set_)),
         evaluator_(parameters, &keys_),
@@ -66,6 +55,21 @@ class Bench {
   }
 
  private:
+  /// In seconds.
+  template <typename F>
+  double time_of(const F& f) const {
+    constexpr int kRuns = 4;
+    double best = 1e30, sum = 0;
+    for (int i = 0; i < kRuns || sum < patience_; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      f();
+      const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      best = std::min(best, taken);
+      sum += std::max(taken, 1e-7);
+    }
+    return best;
+  }
+
   static ckks::EvaluationKeys random_keys(const ckks::Parameters& p, int set) {
     ckks::EvaluationKeys keys;
     keys.parameters_id = p.id();
@@ -157,7 +161,9 @@ class Bench {
   }
 
   const ckks::Parameters& p_;
-  int level_, set_;
+  int level_;
+  double patience_;
+  int set_;
   ckks::EvaluationKeys keys_;
   ckks::Evaluator evaluator_;
   ckks::Ciphertext c_;
@@ -173,7 +179,9 @@ double distance(const LevelShape& a, const LevelShape& b) {
 
 }  // namespace
 
-MeasuredLevel measure_level(const ckks::ParametersPtr& parameters, int level) { return Bench(parameters, level).run(); }
+MeasuredLevel measure_level(const ckks::ParametersPtr& parameters, int level, double patience) {
+  return Bench(parameters, level, patience).run();
+}
 
 bool MachineCosts::covers(int log_n) const {
   return std::ranges::any_of(levels, [&](const MeasuredLevel& m) { return m.shape.log_n == log_n; });
