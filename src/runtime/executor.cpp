@@ -10,7 +10,6 @@
 #include "base/parallel.h"
 #include "ckks/linear_map_streamed.h"
 #include "ckks/polynomial.h"
-#include "compiler/program/encoding.h"
 #include "compiler/program/work.h"
 
 namespace hearth::runtime {
@@ -242,23 +241,26 @@ void check_input(const Program& program, const ckks::Parameters& parameters, con
 
 }  // namespace
 
-Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::function<void(double, double)>& progress)
+Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::function<void(double, double)>& progress,
+                   std::size_t encoded_budget)
     : parameters_(std::move(parameters)), program_(std::move(program)) {
   check(program_, *parameters_);
   if (program_.bootstrap) bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap);
   const ckks::Encoder encoder(parameters_);
   const auto total = static_cast<double>(program_.instructions.size());
-  const std::vector<bool> ahead = encoded_ahead(program_, *parameters_);
+  const std::vector<bool> ahead = encoded_ahead(program_, *parameters_, encoded_budget);
   for (const Work& work : count_work(program_, *parameters_)) cost_.push_back(nominal_cost(work, *parameters_));
   for (Instruction& ins : program_.instructions) {
     auto prepared = std::make_unique<Prepared>();
     const ring::Basis basis = parameters_->q_basis(ins.level);
     if (auto* op = std::get_if<LinearOp>(&ins.op)) {
+      const ckks::Hoisting hoisting = streamed_hoisting(ins, *parameters_);
       const auto source = take_source(op->map);
       if (ahead[prepared_.size()]) {
         prepared->map.emplace(encoder, *parameters_, *source, op->plan, ins.work_level, op->plain_scale);
       } else {
-        prepared->streamed.emplace(*parameters_, source, op->plan, ins.work_level, op->plain_scale);
+        prepared->streamed.emplace(*parameters_, source, op->plan, ins.work_level, op->plain_scale,
+                                   ckks::kLinearMapMemory, hoisting);
       }
       prepared->constants = encode_all(encoder, op->bias, ins.scale, basis);
     } else if (const auto* add = std::get_if<AddPlainOp>(&ins.op)) {

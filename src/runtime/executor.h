@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ckks/evaluator.h"
+#include "compiler/program/encoding.h"
 #include "compiler/program/program.h"
 
 namespace hearth::runtime {
@@ -35,9 +36,11 @@ struct RunHooks {
 /// number of inputs. Thread safe to run.
 class Executor {
  public:
-  /// Encodes weights. `progress(done, total)` may be empty; calls come from one thread.
+  /// Encodes weights, up to `encoded_budget` bytes of them. `progress(done, total)` may be empty; calls come from one
+  /// thread.
   Executor(ckks::ParametersPtr parameters, compiler::Program program,
-           const std::function<void(double, double)>& progress = {});
+           const std::function<void(double, double)>& progress = {},
+           std::size_t encoded_budget = compiler::kEncodedBudget);
   ~Executor();
 
   /// The program without its weights, which were taken.

@@ -14,13 +14,13 @@ namespace hearth::testing {
 /// Client and server of one compiled model in one process.
 class EncryptedRun {
  public:
-  explicit EncryptedRun(const compiler::Compiled& compiled)
+  explicit EncryptedRun(const compiler::Compiled& compiled, std::size_t encoded_budget = compiler::kEncodedBudget)
       : client_(compiled.client),
         parameters_(ckks::Parameters::create(client_.parameters)),
         encoder_(parameters_),
         secret_(ckks::generate_secret_key(parameters_)),
         keys_(ckks::KeyGenerator(secret_, ring::random_seed()).evaluation_keys(client_.keys)),
-        executor_(parameters_, compiled.server.program) {}
+        executor_(parameters_, compiled.server.program, {}, encoded_budget) {}
 
   std::vector<ckks::Ciphertext> encrypt(const nn::Tensor& x) const {
     std::vector<ckks::Ciphertext> out;

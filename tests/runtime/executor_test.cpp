@@ -64,6 +64,33 @@ TEST(Executor, SmallNetworkMatchesTheReferenceWithinThePredictedNoise) {
   }
 }
 
+/// Weights that do not fit the budget are encoded in every run, from diagonals or from the layers they belong to.
+TEST(Executor, WeightsEncodedInTheRunGiveTheSameResults) {
+  NetworkMaker make(5);
+  nn::Graph g;
+  g.name = "layers";
+  auto v = g.add("input", nn::Input{{1, 4, 8, 8}});
+  v = g.add("conv", make.conv(4, 8, {3, 3}, {1, 1}, {1, 1, 1, 1}), {v});
+  v = g.add("square", make.square(), {v});
+  v = g.add("conv2", make.conv(8, 8, {3, 3}, {2, 2}, {1, 1, 1, 1}), {v});
+  v = g.add("pool", nn::GlobalAveragePool{}, {v});
+  g.add("scaled", nn::MulConstant{make.tensor({1, 8, 1, 1})}, {v});
+  const std::vector<nn::Tensor> inputs = {make.tensor(g.input_shape()), make.tensor(g.input_shape())};
+  const Compiled compiled = compiler::compile(g, inputs, insecure(11));
+  EXPECT_NE(compiled.dumps.at("lower").find("3 x 3/1, 4x8x8 -> 8x8x8: 288 weights"), std::string::npos)
+      << compiled.dumps.at("lower");
+  const double predicted = compiled.server.prediction.output_error;
+  const nn::Tensor want = nn::run(g, inputs[0]);
+  std::size_t bytes = compiler::kEncodedBudget;
+  for (const std::size_t budget : {compiler::kEncodedBudget, std::size_t{1} << 19, std::size_t{0}}) {
+    const EncryptedRun run(compiled, budget);
+    EXPECT_LT(run.executor().plaintext_bytes(), bytes);
+    bytes = run.executor().plaintext_bytes();
+    const std::vector<double> got = run.run(inputs[0]);
+    for (std::size_t e = 0; e < got.size(); ++e) EXPECT_NEAR(got[e], want.data[e], 8 * predicted) << budget;
+  }
+}
+
 TEST(Executor, BranchesJoinsAndProductsMatchTheReference) {
   for (unsigned seed = 0; seed < 4; ++seed) {
     NetworkMaker make(seed);

@@ -34,4 +34,20 @@ std::vector<bool> encoded_ahead(const Program& program, const ckks::Parameters& 
   return ahead;
 }
 
+ckks::Hoisting streamed_hoisting(const Instruction& instruction, const ckks::Parameters& parameters) {
+  const auto& op = std::get<LinearOp>(instruction.op);
+  const ckks::MapShape shape = shape_of(op.map);
+  const double q = static_cast<double>(parameters.q_basis(instruction.work_level).size());
+  const double special = static_cast<double>(encoded_limbs(instruction, parameters)) - q;
+  const auto moved = static_cast<double>(std::ranges::count_if(op.plan.babies, [](int b) { return b != 0; }));
+  // In transforms of one limb (docs/experiments.md).
+  constexpr double kConvert = 0.1, kProduct = 0.2;
+  const double division = 2 * (special + q * (1 + kConvert * special));
+  double saved = 0;
+  for (const ckks::DiagonalPlace& place : shape.diagonals) {
+    saved += special * (static_cast<double>(place.period) / static_cast<double>(parameters.slots()) + kProduct);
+  }
+  return saved > division * moved * shape.inputs ? ckks::Hoisting::kSingle : ckks::Hoisting::kDouble;
+}
+
 }  // namespace hearth::compiler

@@ -21,4 +21,9 @@ std::size_t encoded_bytes(const Instruction& instruction, const ckks::Parameters
 std::vector<bool> encoded_ahead(const Program& program, const ckks::Parameters& parameters,
                                 std::size_t budget = kEncodedBudget);
 
+/// How a linear instruction whose diagonals are encoded in every run is evaluated: rotated inputs are divided by P where
+/// the limbs that this saves in diagonals and products are worth it. The noise of the division is that of a key switch,
+/// which predictions count in any case.
+ckks::Hoisting streamed_hoisting(const Instruction& instruction, const ckks::Parameters& parameters);
+
 }  // namespace hearth::compiler

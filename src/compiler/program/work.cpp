@@ -46,10 +46,22 @@ class Counter {
     count_map(shape, op.plan, ins.work_level);
     double numbers = 0;
     for (const ckks::DiagonalPlace& place : shape.diagonals) numbers += static_cast<double>(place.period);
-    if (!encoded_) add(ins.work_level, Primitive::kEncode, numbers / static_cast<double>(p_.slots()));
+    if (!encoded_) count_encoding(op, ins, shape.inputs, numbers / static_cast<double>(p_.slots()));
     const double outputs = shape.outputs;
     add(ins.work_level, Primitive::kRotate, outputs * static_cast<double>(op.folds.size()));
     add(ins.work_level, Primitive::kRescale, outputs);
+  }
+
+  /// `vectors`: as many of full period. Where rotated inputs are divided by P, diagonals have the limbs of Q only.
+  void count_encoding(const LinearOp& op, const Instruction& ins, int inputs, double vectors) {
+    if (streamed_hoisting(ins, p_) == ckks::Hoisting::kSingle) {
+      LevelShape shape = level_shape(p_, ins.work_level);
+      const double whole = nominal_cost(Primitive::kEncode, shape);
+      shape.special_primes = 0;
+      vectors *= nominal_cost(Primitive::kEncode, shape) / whole;
+      add(ins.work_level, Primitive::kModDown, static_cast<double>(inputs) * count_moved(op.plan.babies));
+    }
+    add(ins.work_level, Primitive::kEncode, vectors);
   }
 
   /// Without the rescaling.
