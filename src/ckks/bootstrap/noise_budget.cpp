@@ -32,6 +32,9 @@ double rescale_variance(const NoiseBudgetSpec& s) {
 /// Mean square of the slots of a plaintext's rounding error: a diagonal of period p has 2 p coefficients.
 double plaintext_variance(double period, double scale_bits) { return 2 * period / 12 * std::exp2(-2 * scale_bits); }
 
+/// log2 of the period of the slots: the factors act on a subring with twice as many coefficients.
+int log_period(const NoiseBudgetSpec& s) { return std::accumulate(s.cts_radices.begin(), s.cts_radices.end(), 0); }
+
 double variance_of_t(const NoiseBudgetSpec& s) { return (s.encapsulated_weight + 1) / 12.0; }
 
 /// Mean square error of the coefficients (in periods) when ModRaise begins: what SlotsToCoeffs' factors add, each
@@ -45,12 +48,12 @@ double message_variance(const NoiseBudgetSpec& s) {
   for (const int radix : s.stc_radices) {
     const double before = x_variance * std::exp2(done);  // of slots, each butterfly doubles their mean square
     done += radix;
-    const double left = std::exp2(s.log_n - 1 - done);
+    const double left = std::exp2(log_period(s) - done);
     const double diagonals = std::exp2(radix + 1) - 1;
-    // A slot holds N coefficients' noise; when all butterflies are done, slots are N / 2 times as large in mean square
-    // as the coefficients they came from, which is where the result is.
+    // A slot holds the noise of the subring's coefficients; when all butterflies are done, slots are half their number
+    // times as large in mean square as the coefficients they came from, which is where the result is.
     const double slot_noise = before * diagonals * plaintext_variance(std::exp2(done), s.scale_bits);
-    sum += rounding * left + slot_noise * left / std::exp2(s.log_n);
+    sum += rounding * left + slot_noise * left / std::exp2(log_period(s) + 1);
   }
   return sum;
 }
@@ -65,23 +68,25 @@ struct SlotVariance {
 SlotVariance slot_variance(const NoiseBudgetSpec& s) {
   // A factor averages pairs of slots: errors and values, being independent, halve in mean square with each stage.
   const bool study = s.split == SlotSplit::kStudy;
-  const double n = std::exp2(s.log_n);
-  double error = message_variance(s) * n;  // of slots, in periods
-  double size = variance_of_t(s) * n;
+  const double coefficients = std::exp2(log_period(s) + 1);
+  // Projecting to the subring multiplies its coefficients by this, exactly but for key switches too small to matter.
+  const double gain = std::exp2(s.log_n) / coefficients;
+  double error = message_variance(s) * coefficients;  // of slots, in periods
+  double size = variance_of_t(s) * coefficients;
   SlotVariance out;
-  int left = s.log_n - 1;
+  int left = log_period(s);
   for (std::size_t i = 0; i < s.cts_radices.size(); ++i) {
     const bool last = i + 1 == s.cts_radices.size();
     const int radix = s.cts_radices[i];
     const double diagonals = std::exp2(radix + 1) - 1;
-    // The last factor also divides by K and rounds that much coarser.
-    const double bits = s.scale_bits - (last && !study ? std::log2(s.wrap_bound) : 0);
+    // The last factor also divides by K and by the projection's gain, and halves; it rounds that much coarser.
+    const double bits = s.scale_bits - (last && !study ? std::log2(2 * s.wrap_bound * gain) : 0);
     error = error / std::exp2(radix) +
-            diagonals * size * plaintext_variance(study ? n / 2 : std::exp2(left), study ? s.scale_bits : bits);
+            diagonals * size * plaintext_variance(study ? coefficients / 2 : std::exp2(left), bits);
     size /= std::exp2(radix);
     left -= radix;
     out.before_last = error;
-    error += rescale_variance(s) * (last && !study ? square(s.wrap_bound) : 1);
+    error += rescale_variance(s) * (last && !study ? square(s.wrap_bound) : 1 / square(gain));
   }
   out.total = error;
   return out;
@@ -195,12 +200,14 @@ Point noise_at(const NoiseBudgetSpec& s, double t, std::pair<double, double> inp
 
 void check(const NoiseBudgetSpec& s, std::span<const Complex> coefficients) {
   constexpr auto kind = ErrorKind::kInvalidArgument;
-  const int stages = std::accumulate(s.cts_radices.begin(), s.cts_radices.end(), 0);
+  const int stages = log_period(s);
   require(s.log_n >= 4 && s.log_n <= 17, kind, "log_n must be in [4, 17], got {}", s.log_n);
-  require(stages == s.log_n - 1, kind, "CoeffsToSlots must merge {} stages, its factors merge {}", s.log_n - 1, stages);
+  const bool study = s.split == SlotSplit::kStudy;
+  require(stages >= (study ? s.log_n - 1 : 1) && stages < s.log_n, kind,
+          "CoeffsToSlots cannot merge {} stages at log_n = {}", stages, s.log_n);
   const int down = std::accumulate(s.stc_radices.begin(), s.stc_radices.end(), 0);
-  require(s.split == SlotSplit::kStudy || down == s.log_n - 1, kind,
-          "SlotsToCoeffs must merge {} stages, its factors merge {}", s.log_n - 1, down);
+  require(study || down == stages, kind,
+          "SlotsToCoeffs must merge {} stages as CoeffsToSlots does, its factors merge {}", stages, down);
   require(s.wrap_bound >= 1 && s.doublings >= 0 && s.doublings <= 16 && s.exp_degree >= 1 && s.exp_degree <= 255, kind,
           "an exponential with K = {}, r = {}, degree {} makes no sense", s.wrap_bound, s.doublings, s.exp_degree);
   require(coefficients.size() >= 2, kind, "a series needs at least 2 coefficients, got {}", coefficients.size());

@@ -27,6 +27,7 @@ struct NoiseBudgetSpec {
   int wrap_bound = 16;           ///< K
   int doublings = 4;             ///< r
   int exp_degree = 21;           ///< of the Chebyshev series of the exponential
+  /// Their sum is log2 of the slots' period, log_n - 1 or less; kStudy knows the former only.
   std::vector<int> cts_radices = {5, 5, 5};
   std::vector<int> stc_radices = {5, 5, 5};  ///< ignored by kStudy
   double rho = 0.9;                          ///< x in [-B, B] is rho / 2 of a period on either side of 0
