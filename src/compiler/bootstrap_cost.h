@@ -15,6 +15,9 @@ struct LimbCosts {
 
 /// Measures on this machine; tens of milliseconds.
 LimbCosts measure_limbs(int log_n);
+/// As measured on an AVX-512 server. What is chosen by costs must not change from one compilation to the next, and the
+/// ratios, which are all that matters, differ little between machines.
+LimbCosts typical_limbs(int log_n);
 
 /// Counts of a key switch at a level with `q` primes, digits of `digit` primes and `special` special primes.
 struct SwitchCosts {

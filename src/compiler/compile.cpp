@@ -199,16 +199,13 @@ class BootstrapChooser {
             .security = options_.security};
   }
 
-  std::optional<BootstrapChain> chain(const BootstrapNeeds& needs) const {
-    const auto [costs, fresh] = costs_.try_emplace(needs.log_n);
-    if (fresh) costs->second = measure_limbs(needs.log_n);
-    return choose_bootstrap_chain(needs, costs->second);
+  static std::optional<BootstrapChain> chain(const BootstrapNeeds& needs) {
+    return choose_bootstrap_chain(needs, typical_limbs(needs.log_n));
   }
 
   ArithGraph graph_;
   const std::vector<std::vector<double>>& inputs_;
   const CompileOptions& options_;
-  mutable std::map<int, LimbCosts> costs_;  // of this machine, by log_n
 };
 
 /// Whether some ring holds all levels without a bootstrap.
