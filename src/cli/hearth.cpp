@@ -26,6 +26,8 @@ constexpr std::array kCommands{
     Command{"run", "hearth-run", false, "encrypted inputs -> encrypted outputs; needs no secret"},
     Command{"decrypt", "hearth-client", true, "encrypted outputs -> outputs (.npy)"},
     Command{"infer", "hearth-infer", false, "all of the above in one, compared with plaintext"},
+    Command{"verify", "hearth-verify", false,
+            "compare every layer with plaintext; needs the secret key, for developers"},
     Command{"tune", "hearth-tune", false, "measure this machine, for better predictions"},
     Command{"inspect", "hearth-inspect", false, "describe any file that Hearth writes"}};
 

@@ -90,8 +90,8 @@ class Bench {
         return 2 * time_of([&] { return evaluator_.mod_down(extended_, level_, set_); });
       case Primitive::kProductTerm:
         return product_term();
-      case Primitive::kSquare:
-        return square();
+      case Primitive::kProduct:
+        return product();
       case Primitive::kRescale:
         return rescale();
       case Primitive::kEncode:
@@ -119,10 +119,11 @@ class Bench {
            kTerms;
   }
 
-  double square() {
+  double product() {
+    if (level_ == 0) return 0;
     return time_of([&] {
       ckks::Ciphertext s = evaluator_.square(c_);
-      evaluator_.relinearize_inplace(s);
+      evaluator_.relinearize_rescale_inplace(s);
     });
   }
 

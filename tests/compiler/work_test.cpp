@@ -53,7 +53,7 @@ TEST(Work, OfLinearLayersAndProductsIsCounted) {
   EXPECT_EQ(count(map, 2, Primitive::kRescale), 1);
   EXPECT_EQ(count(map, 2, Primitive::kEncode), 0) << "weights are encoded ahead";
   const Work square = count_work(2, program, *parameters);
-  EXPECT_EQ(count(square, 1, Primitive::kSquare), 1);
+  EXPECT_EQ(count(square, 1, Primitive::kProduct), 1);
   EXPECT_TRUE(count_work(0, program, *parameters).empty());
   EXPECT_GT(nominal_cost(map, *parameters), nominal_cost({}, *parameters));
 }
@@ -87,7 +87,7 @@ TEST(Work, OfABootstrapHasTheMapsThatTheBootstrapperHas) {
   const Work pair = count_work(two, program, *p);
   EXPECT_EQ(count(pair, 23, Primitive::kHoisted), count(work, 23, Primitive::kHoisted));
   const int exponential = ckks::exponential_level(*p, *program.bootstrap);
-  EXPECT_EQ(count(pair, exponential, Primitive::kSquare), 2 * count(work, exponential, Primitive::kSquare));
+  EXPECT_EQ(count(pair, exponential, Primitive::kProduct), 2 * count(work, exponential, Primitive::kProduct));
   // Vectors of a short period take smaller factors and a projection.
   program.bootstrap->stc_radices = {2, 2, 2};
   program.bootstrap->cts_radices = {2, 2, 2};
@@ -112,7 +112,7 @@ TEST(Work, OfPolynomialsCountsTheProductsOfPatersonAndStockmeyer) {
                           .scale = 1};
     double sum = 0;
     for (const auto& [level, counts] : count_work(ins, program, *p)) {
-      sum += counts[static_cast<std::size_t>(Primitive::kSquare)];
+      sum += counts[static_cast<std::size_t>(Primitive::kProduct)];
     }
     return sum;
   };

@@ -36,10 +36,7 @@ class Counter {
   void add(int level, Primitive primitive, double times) {
     work_[std::clamp(level, 0, p_.max_level())][static_cast<std::size_t>(primitive)] += times;
   }
-  void add_product(int level, double times) {
-    add(level, Primitive::kSquare, times);
-    add(level, Primitive::kRescale, times);
-  }
+  void add_product(int level, double times) { add(level, Primitive::kProduct, times); }
 
   void count(const LinearOp& op, const Instruction& ins) {
     const ckks::MapShape shape = shape_of(op.map);
@@ -92,11 +89,10 @@ class Counter {
     count_rescaled(degree, leaf, level - ckks::polynomial_depth(degree), times);
   }
 
-  /// Of a polynomial that comes out at `level`; the key switch of a relinearisation is that of a rotation.
+  /// Of a polynomial that comes out at `level`; relinearising and rescaling a sum is nearly all of a product.
   void count_rescaled(int degree, int leaf, int level, double times) {
     count_unscaled(degree, leaf, level + 1, times);
-    if (degree >= leaf) add(level + 1, Primitive::kRotate, times);
-    add(level + 1, Primitive::kRescale, times);
+    add(level + 1, degree >= leaf ? Primitive::kProduct : Primitive::kRescale, times);
   }
 
   void count_unscaled(int degree, int leaf, int level, double times) {
@@ -189,8 +185,8 @@ double nominal_cost(Primitive primitive, const LevelShape& s) {
       return mod_down;
     case Primitive::kProductTerm:
       return 2 * (q + k) * kMultiply;
-    case Primitive::kSquare:
-      return hoist + hoisted + mod_down + 4 * q * kMultiply;
+    case Primitive::kProduct:
+      return hoist + hoisted + mod_down + 2 * q * kMultiply;
     case Primitive::kRescale:
       return 2 * q;
     case Primitive::kEncode:

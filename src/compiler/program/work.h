@@ -17,14 +17,14 @@ enum class Primitive : std::uint8_t {
   kRotate,       ///< a full rotation (or another key switch)
   kModDown,      ///< both parts of one ciphertext
   kProductTerm,  ///< one diagonal times one ciphertext over QP
-  kSquare,       ///< a product with relinearisation
+  kProduct,      ///< a square, relinearised and rescaled
   kRescale,
   kEncode,  ///< a vector of full period over QP
   kRaise    ///< both parts of one ciphertext from one prime to all of the level's
 };
 inline constexpr std::size_t kPrimitives = 9;
 inline constexpr std::array<const char*, kPrimitives> kPrimitiveNames = {
-    "hoist", "hoisted", "rotate", "mod_down", "product_term", "square", "rescale", "encode", "raise"};
+    "hoist", "hoisted", "rotate", "mod_down", "product_term", "product", "rescale", "encode", "raise"};
 
 /// One number for each primitive, counts or costs.
 using PrimitiveArray = std::array<double, kPrimitives>;
