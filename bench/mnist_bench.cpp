@@ -43,7 +43,9 @@ compiler::Compiled compile(const Data& data) {
     const auto raw = service::input_at(data.images, graph.input_shape(), i);
     calibration.emplace_back(graph.input_shape(), service::normalised(raw, normalisation, graph.input_shape()));
   }
-  compiler::Compiled compiled = compiler::compile(graph, calibration, {.threads = kThreads});
+  compiler::CompileOptions options;
+  options.threads = kThreads;
+  compiler::Compiled compiled = compiler::compile(graph, calibration, options);
   compiled.client.normalisation = normalisation;
   return compiled;
 }
