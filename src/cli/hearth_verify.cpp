@@ -128,7 +128,7 @@ class Verification {
     const NpyArray array = read_npy(options_.input);
     const auto& shape = client_.bundle().input_shape;
     check_index(service::count_inputs(array, shape, options_.input));
-    const std::span<const float> raw = service::input_at(array, shape, options_.index);
+    const std::vector<float> raw = service::input_at(array, shape, options_.index);
     const std::vector<float> values = service::normalised(raw, client_.bundle().normalisation, shape);
     plain_input_.assign(values.begin(), values.end());
     std::vector<ckks::Ciphertext> out;
