@@ -280,7 +280,8 @@ int main(int argc, char** argv) {
       "out/client.hearth --keys keys/evaluation.key --key keys/secret.key --input images.npy\n\n"
       "Options that decide what is compiled must be those that hearth compile was given.\n"
       "max err, rms err: against plaintext with exact activations; relative and bits: to the rms of the layer;\n"
-      "predicted: rms error that the compiler expects; own: rms noise of the operation alone.\n"
+      "predicted: rms error that the compiler expects; own: rms noise of the operation alone, and what the copies of "
+      "its operands in other slots differ by.\n"
       "Never give a server the secret key, and keep what this prints to yourself: differences of decrypted values from "
       "plaintext can reveal the key.");
   Options options;

@@ -114,7 +114,7 @@ TEST_F(Digits, EveryStepCanBeDumped) {
     EXPECT_GT(dump.out.size(), 20U) << step;
   }
   const Json all = shell_->json("compile models/digits.onnx --calibration models/digits_calibration.npy --dump all");
-  EXPECT_EQ(all.at("dump").size(), 5U);
+  EXPECT_EQ(all.at("dump").size(), 6U);
 }
 
 TEST_F(Digits, EveryFileCanBeInspected) {

@@ -7,7 +7,8 @@ namespace {
 using testing::Outcome;
 using testing::Shell;
 
-const char* const kCommands[] = {"compile", "keygen", "encrypt", "run", "decrypt", "infer", "inspect"};
+const char* const kCommands[] = {"compile", "keygen",  "encrypt", "run", "decrypt",
+                                 "infer",   "inspect", "verify",  "tune"};
 
 TEST(Help, OfTheWholeListsEveryCommand) {
   const Shell shell;
@@ -56,6 +57,11 @@ TEST(Usage, WrongOptionsAreExplained) {
   shell.refuses("compile m.onnx -o out", "--calibration is required", cli::kUsage);
   shell.refuses("compile m.onnx --calibration c.npy --dump everything", "--dump", cli::kUsage);
   shell.refuses("compile m.onnx --calibration c.npy -o out --log-n 40", "--log-n", cli::kUsage);
+  shell.refuses("compile m.onnx --calibration c.npy -o out --activation-margin 0.5", "--activation-margin",
+                cli::kUsage);
+  shell.refuses("compile m.onnx --calibration c.npy -o out --series-degree 1000", "--series-degree", cli::kUsage);
+  shell.refuses("tune --log-n 5", "--log-n", cli::kUsage);
+  shell.refuses("verify m.onnx --calibration c.npy", "is required", cli::kUsage);
 }
 
 TEST(Usage, MissingFilesAreNamed) {

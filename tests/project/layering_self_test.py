@@ -13,6 +13,7 @@ CASES = {
     "secret in ckks": ("ckks/a.cpp", '#include "ckks/secret/s.h"', "only clients may hold secrets"),
     "secret in runtime": ("runtime/a.cpp", '#  include "ckks/secret/s.h"', "only clients may hold secrets"),
     "secret in a shared header": ("cli/common.h", '#include "ckks/secret/s.h"', "only clients may hold secrets"),
+    "secret beside verify": ("cli/hearth_verify_more.cpp", '#include "ckks/secret/s.h"', "only clients may hold secrets"),
     "secret in a server": ("cli/hearth_run.cpp", '#include "service/client/k.h"', "only clients may hold secrets"),
     "server in client": ("service/client/a.cpp", '#include "runtime/r.h"', "may not include runtime/r.h"),
     "client in server": ("service/server.cpp", '#include "service/client/k.h"', "reaches service/client/k.h"),
@@ -25,6 +26,7 @@ ALLOWED = {
     "ring/ok.cpp": '#include "base/e.h"\n#include <vector>\n',
     "ckks/secret/ok.cpp": '#include "ckks/secret/s.h"\n',
     "cli/hearth_client.cpp": '#include "service/client/k.h"\n',
+    "cli/hearth_verify.cpp": '#include "service/client/k.h"\n#include "runtime/r.h"\n',
 }
 
 
