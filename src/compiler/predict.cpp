@@ -6,6 +6,8 @@
 #include <cmath>
 #include <set>
 
+#include "base/parallel.h"
+#include "base/scratch.h"
 #include "compiler/program/encoding.h"
 
 namespace hearth::compiler {
@@ -58,6 +60,34 @@ double key_bytes(const Program& program, const ckks::Parameters& parameters) {
   return bytes;
 }
 
+/// Bytes of the encoded factors of a bootstrap's embeddings.
+double embedding_bytes(const Program& program, const ckks::Parameters& parameters) {
+  double bytes = 0;
+  if (!program.bootstrap) return bytes;
+  for (const EmbeddingFactor& factor : embedding_factors(*program.bootstrap, parameters)) {
+    double words = 0;
+    for (const ckks::DiagonalPlace& place : factor.shape.diagonals) words += 2 * static_cast<double>(place.period);
+    bytes +=
+        4 * words * static_cast<double>(parameters.qp_basis(factor.level, parameters.key_set_for(factor.level)).size());
+  }
+  return bytes;
+}
+
+/// What linear maps hold of rotated inputs, sums and diagonals at once, and idle working memory that threads keep.
+double working_bytes(const Program& program, const ckks::Parameters& parameters, const std::vector<bool>& ahead) {
+  double most = 0;
+  for (std::size_t i = 0; i < ahead.size(); ++i) {
+    const Instruction& ins = program.instructions[i];
+    const auto* op = std::get_if<LinearOp>(&ins.op);
+    if (!op || ahead[i]) continue;
+    const double rotated = static_cast<double>(op->plan.babies.size()) * shape_of(op->map).inputs;
+    const double extended = poly_bytes(parameters, encoded_limbs(ins, parameters));
+    most = std::max(most, std::min(static_cast<double>(ckks::kLinearMapMemory), 2 * rotated * extended));
+  }
+  const double top = 4 * poly_bytes(parameters, parameters.qp_basis(parameters.max_level(), 0).size());
+  return most + threads() * std::min(static_cast<double>(kScratchKept), top);
+}
+
 /// Most bytes of ciphertexts alive at once, with an instruction's hoisted digits and accumulators.
 double live_bytes(const Program& program, const ckks::Parameters& parameters) {
   double most = 0;
@@ -94,13 +124,14 @@ Prediction predict(const Lowered& lowered, const ckks::ParametersPtr& parameters
   for (std::size_t i = 0; i < ahead.size(); ++i) {
     if (ahead[i]) out.plaintext_bytes += static_cast<double>(encoded_bytes(program.instructions[i], p));
   }
+  out.plaintext_bytes += embedding_bytes(program, p);
   const std::vector<Work> work = count_work(program, p);
   const MachineCosts costs = known && known->covers(p.log_n()) ? *known : measure_for(work, parameters);
   for (const Work& w : work) out.seconds += seconds_of(w, p, costs);
   out.threads = costs.threads;
   constexpr double kProcess = 12e6;  // code, libraries and tables of a server that has loaded nothing
-  out.peak_bytes =
-      kProcess + out.key_bytes_memory + out.plaintext_bytes + program_bytes(program) + live_bytes(program, p);
+  out.peak_bytes = kProcess + out.key_bytes_memory + out.plaintext_bytes + program_bytes(program) +
+                   live_bytes(program, p) + working_bytes(program, p, ahead);
   out.output_error = lowered.output_error;
   out.output_rms = output_rms;
   return out;

@@ -108,9 +108,10 @@ class Counter {
     const double pairs = (ins.ciphertexts + 1) / 2;  // NOLINT: whole pairs
     const double all = ins.ciphertexts;
     const int top = p_.max_level();
-    for (int pair = 0; pair < static_cast<int>(pairs); ++pair) {
-      count_factors(spec.stc_radices, static_cast<int>(spec.stc_radices.size()), true);
-      count_factors(spec.cts_radices, top, false);
+    for (const EmbeddingFactor& factor : embedding_factors(spec, p_)) {
+      const ckks::BsgsPlan plan = ckks::plan_bsgs(factor.shape, static_cast<int>(p_.slots()));
+      for (int pair = 0; pair < static_cast<int>(pairs); ++pair) count_map(factor.shape, plan, factor.level);
+      add(factor.level, Primitive::kRescale, pairs);
     }
     add(top, Primitive::kRaise, pairs);
     const int projections = p_.log_n() - 1 - log_period(spec.cts_radices);
@@ -126,26 +127,6 @@ class Counter {
     add(exponential - ckks::polynomial_depth(degree), Primitive::kRotate, all);
   }
 
-  /// The factors of the embedding, whose diagonals are known without computing them: one that merges the butterflies of
-  /// lengths 2^first .. 2^last rotates by the multiples of 2^(first - 1) below 2^last, both ways, modulo the period
-  /// (ckks/bootstrap/dft.h).
-  void count_factors(const std::vector<int>& radices, int level, bool ascending) {
-    const int slots = static_cast<int>(p_.slots()), stages = log_period(radices);
-    int last = ascending ? 0 : stages;
-    for (const int radix : radices) {
-      if (ascending) last += radix;
-      const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
-      const auto period = static_cast<std::size_t>(reach);
-      ckks::MapShape shape;
-      for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
-      for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
-      count_map(shape, ckks::plan_bsgs(shape, slots), level);
-      add(level, Primitive::kRescale, 1);
-      --level;
-      if (!ascending) last -= radix;
-    }
-  }
-
   void count(const InputOp&, const Instruction&) {}
   void count(const AddOp&, const Instruction&) {}
   void count(const AddPlainOp&, const Instruction&) {}
@@ -157,7 +138,34 @@ class Counter {
   Work work_;
 };
 
+/// A factor that merges the butterflies of lengths 2^first .. 2^last rotates by the multiples of 2^(first - 1) below
+/// 2^last, both ways, modulo the period (ckks/bootstrap/dft.h). `stages`: log2 of the period.
+ckks::MapShape factor_shape(int radix, int last, int stages, int slots) {
+  const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
+  const auto period = static_cast<std::size_t>(reach);
+  ckks::MapShape shape;
+  for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
+  for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
+  return shape;
+}
+
 }  // namespace
+
+std::vector<EmbeddingFactor> embedding_factors(const ckks::BootstrapSpec& spec, const ckks::Parameters& parameters) {
+  const int slots = static_cast<int>(parameters.slots()), stages = log_period(spec.stc_radices);
+  std::vector<EmbeddingFactor> out;
+  int last = 0, level = static_cast<int>(spec.stc_radices.size());
+  for (const int radix : spec.stc_radices) {
+    last += radix;
+    out.push_back({factor_shape(radix, last, stages, slots), level--});
+  }
+  level = parameters.max_level();
+  for (const int radix : spec.cts_radices) {
+    out.push_back({factor_shape(radix, last, stages, slots), level--});
+    last -= radix;
+  }
+  return out;
+}
 
 LevelShape level_shape(const ckks::Parameters& p, int level) {
   const ckks::KeySetSpec& set = p.spec().key_sets[static_cast<std::size_t>(p.key_set_for(level))];

@@ -43,6 +43,14 @@ LevelShape level_shape(const ckks::Parameters& parameters, int level);
 /// shapes of one ring degree are good to some ten percent, ratios between primitives to a factor of about two.
 double nominal_cost(Primitive primitive, const LevelShape& shape);
 
+/// One factor of an embedding, without its values, and the level it is applied at.
+struct EmbeddingFactor {
+  ckks::MapShape shape;
+  int level = 0;
+};
+/// Of SlotsToCoeffs, then of CoeffsToSlots.
+std::vector<EmbeddingFactor> embedding_factors(const ckks::BootstrapSpec& spec, const ckks::Parameters& parameters);
+
 /// How often each primitive is used at each level.
 using Work = std::map<int, PrimitiveArray>;
 /// Of every instruction of a checked program, as the runtime evaluates it: diagonals are encoded in the course of a run

@@ -133,13 +133,16 @@ ckks::EvaluationKeys EvaluationKeyFile::load(const ckks::Parameters& parameters,
   const std::vector<std::size_t> wanted = find(needed);
   ckks::EvaluationKeys keys;
   keys.parameters_id = parameters.id();
+  const auto bytes = [&](std::size_t i) { return static_cast<double>(file_.sections()[i + 2].length); };
+  double done = 0, total = 0;
+  for (const std::size_t i : wanted) total += bytes(i);
   std::mutex mutex;
-  double done = 0;
   parallel_for(0, wanted.size(), [&](std::size_t i) {
     ckks::SwitchingKey key = read(parameters, wanted[i]);
     const std::lock_guard lock(mutex);
     keys.insert(names_[wanted[i]], std::move(key));
-    if (progress) progress(++done, static_cast<double>(wanted.size()));
+    done += bytes(wanted[i]);
+    if (progress) progress(done, total);
   });
   return keys;
 }
