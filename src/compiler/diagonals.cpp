@@ -129,19 +129,40 @@ std::shared_ptr<const LayerMatrix> place_layer(const Convolution& layer, const A
   return std::make_shared<LayerMatrix>(layer, std::move(in), std::move(out), std::move(diagonals));
 }
 
-PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out) {
-  const int period = std::min(in.period, out.period);
-  const std::vector<char> used = used_diagonals(affine, in, out);
-  std::set<int> rotations;
-  PlacementCost cost;
+namespace {
+
+constexpr std::size_t kSampledDiagonals = 6;
+
+/// Mean period of a layer's diagonals, from a few of them.
+double mean_period(const Convolution& layer, const std::vector<char>& used, std::int64_t count, const Layout& in,
+                   const Layout& out) {
+  const auto unowned = [](const Layout& layout) {
+    return std::shared_ptr<const Layout>(std::shared_ptr<const Layout>(), &layout);
+  };
+  const LayerMatrix matrix(layer, unowned(in), unowned(out), {});
+  const auto length = static_cast<std::size_t>(std::max(in.period, out.period));
+  const auto period = static_cast<std::size_t>(std::min(in.period, out.period));
+  const auto inputs = static_cast<std::size_t>(in.ciphertexts);
+  const std::int64_t stride = std::max<std::int64_t>(1, count / static_cast<std::int64_t>(kSampledDiagonals));
+  double sum = 0;
+  std::int64_t seen = 0, sampled = 0;
   for (std::size_t i = 0; i < used.size(); ++i) {
-    if (!used[i]) continue;
-    ++cost.diagonals;
-    rotations.insert(static_cast<int>(i % static_cast<std::size_t>(period)));
+    if (!used[i] || seen++ % stride != stride / 2) continue;
+    std::vector<double> values(length);
+    matrix.diagonal({static_cast<int>(i / period / inputs), static_cast<int>(i / period % inputs),
+                     static_cast<int>(i % period), length},
+                    values);
+    sum += static_cast<double>(least_period(std::move(values)).size());
+    ++sampled;
   }
-  cost.folds = static_cast<int>(fold_steps(in, out).size()) * out.ciphertexts;
-  PlacementCost best = cost;
-  double least = std::numeric_limits<double>::infinity();
+  return sampled > 0 ? sum / static_cast<double>(sampled) : 0;
+}
+
+/// The best split for one way to evaluate: fills babies, giants, rotations and total.
+PlacementCost split(const PlacementCost& counted, const std::set<int>& rotations, int period, const Layout& in,
+                    const Layout& out, const MapCosts& costs) {
+  PlacementCost best;
+  best.total = std::numeric_limits<double>::infinity();
   for (int step = 1; step <= period; step *= 2) {
     std::set<int> babies, giants;
     for (const int r : rotations) {
@@ -150,14 +171,67 @@ PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layou
     }
     babies.erase(0);
     giants.erase(0);
-    PlacementCost split = cost;
-    split.babies = static_cast<int>(babies.size()) * in.ciphertexts;
-    split.giants = static_cast<int>(giants.size()) * out.ciphertexts;
-    split.rotations = static_cast<int>(babies.size() + giants.size());
-    if (split.total() < least) {
-      least = split.total();
-      best = split;
-    }
+    PlacementCost cost = counted;
+    cost.babies = static_cast<int>(babies.size()) * in.ciphertexts;
+    cost.giants = static_cast<int>(giants.size()) * out.ciphertexts;
+    cost.rotations = static_cast<int>(babies.size() + giants.size());
+    cost.total = costs.baby * cost.babies + costs.giant * cost.giants + costs.fold * cost.folds +
+                 costs.key * cost.rotations + costs.diagonal * static_cast<double>(cost.diagonals) +
+                 costs.number * cost.numbers;
+    if (cost.total < best.total) best = cost;
+  }
+  return best;
+}
+
+}  // namespace
+
+LayoutCosts streamed_costs(int slots) {
+  const MapCosts twice{.baby = 1, .giant = 5.5, .fold = 5.5, .key = 0.5, .diagonal = 0.33, .number = 1.6 / slots};
+  const MapCosts once{.baby = 4.3, .giant = 5.5, .fold = 5.5, .key = 0.5, .diagonal = 0.15, .number = 0.9 / slots};
+  constexpr double kActivation = 4000;
+  return {.ways = {twice, once}, .activation = kActivation, .level = kActivation / 20};
+}
+
+ckks::BsgsPlan plan_at(const ckks::MapShape& shape, int slots, const LayoutCosts& costs) {
+  double numbers = 0, least = std::numeric_limits<double>::infinity();
+  for (const ckks::DiagonalPlace& place : shape.diagonals) numbers += static_cast<double>(place.period);
+  const auto moved = [](const std::vector<int>& steps) {
+    return static_cast<double>(std::ranges::count_if(steps, [](int s) { return s != 0; }));
+  };
+  ckks::BsgsPlan best;
+  for (const MapCosts& way : costs.ways) {
+    if (way.number == 0) return ckks::plan_bsgs(shape, slots);
+    ckks::BsgsPlan plan = ckks::plan_bsgs(shape, slots, way.baby, way.giant);
+    const double cost = way.baby * moved(plan.babies) * shape.inputs + way.giant * moved(plan.giants) * shape.outputs +
+                        way.diagonal * static_cast<double>(shape.diagonals.size()) + way.number * numbers;
+    if (cost >= least) continue;
+    least = cost;
+    best = std::move(plan);
+  }
+  return best;
+}
+
+PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out, const LayoutCosts& costs,
+                             const Convolution* layer) {
+  const int period = std::min(in.period, out.period);
+  const std::vector<char> used = used_diagonals(affine, in, out);
+  std::set<int> rotations;
+  PlacementCost counted;
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) continue;
+    ++counted.diagonals;
+    rotations.insert(static_cast<int>(i % static_cast<std::size_t>(period)));
+  }
+  counted.folds = static_cast<int>(fold_steps(in, out).size()) * out.ciphertexts;
+  const bool matters = std::ranges::any_of(costs.ways, [](const MapCosts& way) { return way.number > 0; });
+  double mean = std::max(in.period, out.period);
+  if (layer && matters && injective(in) && injective(out)) mean = mean_period(*layer, used, counted.diagonals, in, out);
+  counted.numbers = mean * static_cast<double>(counted.diagonals);
+  PlacementCost best;
+  best.total = std::numeric_limits<double>::infinity();
+  for (const MapCosts& way : costs.ways) {
+    const PlacementCost cost = split(counted, rotations, period, in, out, way);
+    if (cost.total < best.total) best = cost;
   }
   return best;
 }

@@ -32,6 +32,29 @@ std::shared_ptr<const LayerMatrix> place_layer(const Convolution& layer, const A
 std::vector<int> fold_steps(const Layout& in, const Layout& out);
 std::vector<std::vector<double>> place_bias(const std::vector<double>& bias, const Layout& out);
 
+/// What the steps of a placed matrix cost, in units of one hoisted rotation.
+struct MapCosts {
+  double baby = 1;
+  double giant = 2.2;
+  double fold = 2.5;
+  double key = 0.5;        ///< per rotation used, for the memory that its key takes
+  double diagonal = 0.12;  ///< per diagonal: the product
+  double number = 0;       ///< per number of a diagonal (as many as its period): encoding it in the run
+};
+
+/// Ways to evaluate maps, of which each takes the cheaper one, and what else layouts decide.
+struct LayoutCosts {
+  std::vector<MapCosts> ways = {MapCosts{}};
+  double activation = 0;  ///< per two ciphertexts of an activation
+  double level = 50;      ///< of a repacking map, on top of its rotations
+};
+/// For networks whose weights are encoded in every run: as measured at n = 2^15 on 4 primes and 5 special ones
+/// (docs/experiments.md), with double and with single hoisting.
+LayoutCosts streamed_costs(int slots);
+
+/// The cheapest baby-step giant-step split: that of plan_bsgs for weights encoded ahead, else at these costs.
+ckks::BsgsPlan plan_at(const ckks::MapShape& shape, int slots, const LayoutCosts& costs);
+
 /// Work of a placed matrix, for comparing layouts: counted without building it.
 struct PlacementCost {
   int rotations = 0;  ///< distinct rotations (keys)
@@ -39,12 +62,12 @@ struct PlacementCost {
   int giants = 0;     ///< full rotations, summed over outputs
   int folds = 0;      ///< full rotations
   std::int64_t diagonals = 0;
-  /// In units of one hoisted rotation.
-  double total() const {
-    return babies + 2.2 * giants + 2.5 * folds + 0.12 * static_cast<double>(diagonals) + 0.5 * rotations;
-  }
+  double numbers = 0;  ///< in all diagonals, estimated from a few of them
+  double total = 0;    ///< at the given costs
 };
-PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out);
+/// `layer`: what the matrix comes from, if known; without it all diagonals are taken to have full period.
+PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layout& out, const LayoutCosts& costs = {},
+                             const Convolution* layer = nullptr);
 
 /// The vector with its repetitions removed: shortest prefix of power-of-two length that generates it.
 std::vector<double> least_period(std::vector<double> v);

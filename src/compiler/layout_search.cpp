@@ -10,14 +10,14 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "compiler/diagonals.h"
+#include "compiler/program/encoding.h"
 
 namespace hearth::compiler {
 namespace {
 
 constexpr std::size_t kBeam = 48;
-/// A repacking map costs a level on top of its rotations.
-constexpr double kLevelCost = 50;
 
 using LayoutPtr = std::shared_ptr<const Layout>;
 
@@ -34,7 +34,8 @@ Affine identity(std::int64_t n) {
 
 class Search {
  public:
-  Search(const ArithGraph& graph, int slots) : graph_(graph), slots_(slots) {
+  Search(const ArithGraph& graph, int slots, const LayoutCosts& costs)
+      : graph_(graph), slots_(slots), users_(graph.users()), prices_(costs) {
     for (const ArithNode& node : graph.nodes) {
       if (node.stride > 1) strides_.insert(node.stride);
     }
@@ -44,15 +45,32 @@ class Search {
     std::vector<State> beam(1);
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
       std::vector<State> next;
+      if (std::holds_alternative<arith::Linear>(graph_.nodes[i].op)) compare(static_cast<int>(i), beam);
       for (const State& state : beam) extend(state, static_cast<int>(i), next);
       std::ranges::stable_sort(next, {}, &State::cost);
-      if (next.size() > kBeam) next.resize(kBeam);
-      beam = std::move(next);
+      beam = keep_best(std::move(next), i);
     }
     return beam.front();
   }
 
  private:
+  /// The cheapest states after node `last`, of those that look the same to all later nodes only one.
+  std::vector<State> keep_best(std::vector<State> sorted, std::size_t last) const {
+    std::vector<std::size_t> live;  // nodes that later ones read
+    for (std::size_t v = 0; v <= last; ++v) {
+      if (std::ranges::any_of(users_[v], [&](int user) { return user > static_cast<int>(last); })) live.push_back(v);
+    }
+    std::set<std::vector<const Layout*>> seen;
+    std::vector<State> kept;
+    for (State& state : sorted) {
+      if (kept.size() == kBeam) break;
+      std::vector<const Layout*> view;
+      for (const std::size_t v : live) view.push_back(state.layouts[v].get());
+      if (seen.insert(std::move(view)).second) kept.push_back(std::move(state));
+    }
+    return kept;
+  }
+
   void extend(const State& state, int index, std::vector<State>& next) {
     const ArithNode& node = graph_.nodes[static_cast<std::size_t>(index)];
     const auto of = [&](std::size_t k) { return state.layouts[static_cast<std::size_t>(node.inputs[k])]; };
@@ -66,7 +84,8 @@ class Search {
       // Small cost for width: fewer input ciphertexts are better, all else equal.
       for (const LayoutPtr& layout : candidates(index)) push(layout, layout->ciphertexts);
     } else if (const auto* linear = std::get_if<arith::Linear>(&node.op)) {
-      for (const LayoutPtr& layout : candidates(index)) push(layout, cost_of(index, linear->affine, of(0), layout));
+      const int kind = kind_of(index, *linear);
+      for (const LayoutPtr& layout : candidates(index)) push(layout, costs_.at({kind, of(0).get(), layout.get()}));
     } else if (const auto* view = std::get_if<arith::View>(&node.op)) {
       push(relabel(*of(0), view->source), 0);
     } else if (const auto* concat = std::get_if<arith::Concat>(&node.op)) {
@@ -75,7 +94,10 @@ class Search {
       push(relabel(join(parts), concat->source), 0);
     } else {
       const bool meet = node.inputs.size() < 2 || *of(0) == *of(1);
-      const double cost = meet ? 0 : kLevelCost + placement_cost(identity(graph_.size(index)), *of(1), *of(0)).total();
+      double cost = meet ? 0 : prices_.level + repacking(*of(1), *of(0));
+      if (std::holds_alternative<arith::Activation>(node.op)) {
+        cost += prices_.activation * ((of(0)->ciphertexts + 1) / 2);  // NOLINT: whole pairs
+      }
       State& added = push(of(0), cost);
       if (!meet) added.repacked.push_back(index);
     }
@@ -83,33 +105,48 @@ class Search {
 
   /// Layouts of a value with free choice. Grids are inherited from every image in the network.
   const std::vector<LayoutPtr>& candidates(int index) {
-    auto& list = candidates_[index];
-    if (!list.empty()) return list;
     const ArithNode& node = graph_.nodes[static_cast<std::size_t>(index)];
-    std::vector<std::int64_t> phases = {1};
-    if (index == 0) phases.insert(phases.end(), strides_.begin(), strides_.end());
-    for (Layout& layout : candidate_layouts(node.shape, slots_, hints(node.shape), phases)) {
+    auto& list = candidates_[{index == 0, node.shape}];
+    if (!list.empty()) return list;
+    std::vector<std::int64_t> phases = {1}, pitches;
+    if (index == 0) {  // the client's layout costs nothing
+      phases.insert(phases.end(), strides_.begin(), strides_.end());
+      pitches = channel_pitches();
+    }
+    for (Layout& layout : candidate_layouts(node.shape, slots_, hints(node.shape), phases, pitches)) {
       list.push_back(std::make_shared<Layout>(std::move(layout)));
     }
     return list;
   }
 
+  /// Channels of images, as powers of two.
+  std::vector<std::int64_t> channel_pitches() const {
+    std::set<std::int64_t> found;
+    for (const ArithNode& node : graph_.nodes) {
+      if (node.shape.size() != 4 && node.shape.size() != 3) continue;
+      found.insert(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(nn::as_chw(node.shape)[0]))));
+    }
+    return {found.begin(), found.end()};
+  }
+
   /// Grids (exact and padded, whole or split into phases) of images at least as large, on which this one may sit.
   std::vector<GridHint> hints(const nn::Shape& shape) const {
     std::vector<GridHint> found;
+    const auto pow2 = [](std::int64_t v) {
+      return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(v)));
+    };
     if (shape.size() < 3 || shape.size() > 4) return found;
     const auto chw = nn::as_chw(shape);
     const auto add = [&](std::int64_t h, std::int64_t w) {
-      const std::int64_t gap = std::max<std::int64_t>(1, std::min(h / chw[1], w / chw[2]));
-      for (const GridHint& g : {GridHint{h, w, 1}, GridHint{h, w, gap}}) {
+      const std::int64_t y = std::max<std::int64_t>(1, h / chw[1]), x = std::max<std::int64_t>(1, w / chw[2]);
+      const std::int64_t gap = std::min(y, x);
+      for (const GridHint& g : {GridHint{h, w, 1, 1}, GridHint{h, w, gap, gap}, GridHint{h, chw[2], y, 1},
+                                GridHint{h, pow2(chw[2]), y, 1}, GridHint{chw[1], w, 1, x}}) {
         const auto same = [&](const GridHint& o) {
-          return o.height == g.height && o.width == g.width && o.gap == g.gap;
+          return o.height == g.height && o.width == g.width && o.gap_y == g.gap_y && o.gap_x == g.gap_x;
         };
         if (std::ranges::none_of(found, same)) found.push_back(g);
       }
-    };
-    const auto pow2 = [](std::int64_t v) {
-      return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(v)));
     };
     for (const ArithNode& node : graph_.nodes) {
       if (node.shape.size() < 3 || node.shape.size() > 4) continue;
@@ -126,12 +163,44 @@ class Search {
     return found;
   }
 
-  double cost_of(int index, const Affine& affine, const LayoutPtr& in, const LayoutPtr& out) {
-    const auto key = std::make_tuple(index, in.get(), out.get());
-    const auto found = costs_.find(key);
-    if (found != costs_.end()) return found->second;
-    kept_.push_back(in);  // pointers are keys: they must not be reused
-    return costs_[key] = placement_cost(affine, *in, *out).total();
+  double repacking(const Layout& from, const Layout& to) const {
+    return placement_cost(identity(static_cast<std::int64_t>(from.places.size())), from, to, prices_).total;
+  }
+
+  /// Fills costs_ for a matrix and every pair of layouts that the search may ask for.
+  void compare(int index, const std::vector<State>& beam) {
+    const ArithNode& node = graph_.nodes[static_cast<std::size_t>(index)];
+    const auto& linear = std::get<arith::Linear>(node.op);
+    const int kind = kind_of(index, linear);
+    std::vector<std::pair<LayoutPtr, LayoutPtr>> pairs;
+    for (const State& state : beam) {
+      const LayoutPtr& in = state.layouts[static_cast<std::size_t>(node.inputs[0])];
+      for (const LayoutPtr& out : candidates(index)) {
+        if (costs_.try_emplace({kind, in.get(), out.get()}, 0).second) pairs.emplace_back(in, out);
+      }
+    }
+    std::vector<double> found(pairs.size());
+    parallel_for(0, pairs.size(), [&](std::size_t i) {
+      const auto& [in, out] = pairs[i];
+      found[i] = placement_cost(linear.affine, *in, *out, prices_, linear.layer.get()).total;
+    });
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      costs_[{kind, pairs[i].first.get(), pairs[i].second.get()}] = found[i];
+      kept_.push_back(pairs[i].first);  // pointers are keys: they must not be reused
+    }
+  }
+
+  /// Matrices with weights in the same places have one kind: layers that differ in nothing else, or the node itself.
+  int kind_of(int index, const arith::Linear& linear) {
+    if (!linear.layer) return index;
+    Convolution layer = *linear.layer;
+    layer.weights.clear();
+    const auto same = [&](const auto& known) {
+      return known.second == linear.affine.weights.size() && known.first == layer;
+    };
+    auto found = std::ranges::find_if(layers_, same);
+    if (found == layers_.end()) found = layers_.insert(layers_.end(), {layer, linear.affine.weights.size()});
+    return -1 - static_cast<int>(found - layers_.begin());
   }
 
   static Layout join(const std::vector<LayoutPtr>& parts) {
@@ -156,17 +225,36 @@ class Search {
 
   const ArithGraph& graph_;
   int slots_;
+  std::vector<std::vector<int>> users_;
+  LayoutCosts prices_;
   std::set<std::int64_t> strides_;
-  std::map<int, std::vector<LayoutPtr>> candidates_;
+  std::map<std::pair<bool, nn::Shape>, std::vector<LayoutPtr>> candidates_;
+  std::vector<std::pair<Convolution, std::size_t>> layers_;  ///< without weights, and how many the matrix has
   std::map<std::tuple<int, const Layout*, const Layout*>, double> costs_;
   std::vector<LayoutPtr> kept_;
 };
 
+/// Whether a network's weights, encoded, would be more than is kept in memory. Weights of convolutions repeat in the
+/// matrix, where grids have slack also in the encoded form; so this errs on the side of streaming.
+bool streams(const ArithGraph& graph) {
+  constexpr std::size_t kWordsPerWeight = 2, kLimbs = 8;
+  std::size_t weights = 0;
+  for (const ArithNode& node : graph.nodes) {
+    if (const auto* linear = std::get_if<arith::Linear>(&node.op)) weights += linear->affine.weights.size();
+  }
+  return weights * kWordsPerWeight * kLimbs * sizeof(std::uint32_t) > kEncodedBudget;
+}
+
 }  // namespace
 
-LayoutPlan choose_layouts(const ArithGraph& graph, int slots) {
-  const State best = Search(graph, slots).run();
+LayoutPlan choose_layouts(const ArithGraph& graph, int slots, const std::optional<LayoutCosts>& costs) {
   LayoutPlan plan;
+  if (costs) {
+    plan.costs = *costs;
+  } else if (streams(graph)) {
+    plan.costs = streamed_costs(slots);
+  }
+  const State best = Search(graph, slots, plan.costs).run();
   plan.cost = best.cost;
   plan.graph.name = graph.name;
   std::vector<int> to;
@@ -198,8 +286,8 @@ std::string to_string(const LayoutPlan& plan) {
     const Layout& layout = plan.layouts[i];
     std::string cost;
     if (const auto* linear = std::get_if<arith::Linear>(&node.op)) {
-      const PlacementCost c =
-          placement_cost(linear->affine, plan.layouts[static_cast<std::size_t>(node.inputs[0])], layout);
+      const Layout& in = plan.layouts[static_cast<std::size_t>(node.inputs[0])];
+      const PlacementCost c = placement_cost(linear->affine, in, layout, plan.costs, linear->layer.get());
       cost =
           fmt::format("  {} diagonals, {} baby and {} giant steps, {} folds", c.diagonals, c.babies, c.giants, c.folds);
     }

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "compiler/arithmetic.h"
+#include "compiler/diagonals.h"
 #include "compiler/program/layout.h"
 
 namespace hearth::compiler {
@@ -13,22 +15,26 @@ namespace hearth::compiler {
 struct LayoutPlan {
   ArithGraph graph;
   std::vector<Layout> layouts;  ///< one a node
+  LayoutCosts costs;            ///< that were compared
   double cost = 0;              ///< in hoisted rotations, see PlacementCost
 };
 
 /// Layouts that a tensor of this shape may take on ciphertexts of `slots` slots. Each is a grid of (channel, row,
 /// column) with the channels outside the grid or interleaved innermost, rows and columns exact or padded to powers of
-/// two, optionally on every `gap`-th point of a coarser tensor's grid, or split into stride x stride phases
+/// two, optionally on every gap-th row and column of a coarser tensor's grid, or split into stride x stride phases
 /// (space-to-depth). Vectors are contiguous.
 struct GridHint {
-  std::int64_t height = 0, width = 0;  ///< of a grid to inherit, 0 for none
-  std::int64_t gap = 1;
+  std::int64_t height = 0, width = 0;  ///< of a grid to inherit
+  std::int64_t gap_y = 1, gap_x = 1;
 };
+/// `pitches`: numbers of slots that interleaved channels may take beside the least possible one.
 std::vector<Layout> candidate_layouts(const nn::Shape& shape, int slots, const std::vector<GridHint>& hints,
-                                      const std::vector<std::int64_t>& phases);
+                                      const std::vector<std::int64_t>& phases,
+                                      const std::vector<std::int64_t>& pitches = {});
 
-/// Beam search over candidate layouts, in topological order, for the least total rotation cost.
-LayoutPlan choose_layouts(const ArithGraph& graph, int slots);
+/// Beam search over candidate layouts, in topological order, for the least total cost. Networks with more weights than
+/// are kept encoded (kEncodedBudget) are laid out at streamed_costs unless costs are given.
+LayoutPlan choose_layouts(const ArithGraph& graph, int slots, const std::optional<LayoutCosts>& costs = std::nullopt);
 
 std::string to_string(const LayoutPlan& plan);
 

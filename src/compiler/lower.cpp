@@ -279,7 +279,7 @@ class Lowerer {
     LinearOp op;
     op.x = value(n, 0);
     op.plain_scale = scales_[i] * parameters_.level_modulus(work) / in;
-    op.plan = ckks::plan_bsgs(shape_of(weights), static_cast<int>(parameters_.slots()));
+    op.plan = plan_at(shape_of(weights), static_cast<int>(parameters_.slots()), plan_.costs);
     op.folds = std::move(folds);
     op.bias = std::move(bias);
     op.map = std::move(weights);

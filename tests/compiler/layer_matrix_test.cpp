@@ -81,8 +81,8 @@ TEST_P(LayerMatrices, HaveTheDiagonalsOfTheMatrixPlaced) {
   for (int round = 0; round < 25; ++round) {
     const Layer layer = random_convolution(make);
     const Affine affine = to_affine(layer.op, layer.in, layer.out);
-    const auto from = candidate_layouts(layer.in, slots, {{16, 16, 2}}, {1, 2});
-    const auto to = candidate_layouts(layer.out, slots, {{8, 8, 1}, {16, 16, 2}}, {1});
+    const auto from = candidate_layouts(layer.in, slots, {{16, 16, 2, 2}, {16, 8, 2, 1}}, {1, 2});
+    const auto to = candidate_layouts(layer.out, slots, {{8, 8, 1, 1}, {16, 16, 2, 2}, {16, 8, 2, 1}}, {1});
     for (int k = 0; k < 6; ++k, ++pairs) {
       const Layout& in = from[static_cast<std::size_t>(make.pick(0, static_cast<int>(from.size()) - 1))];
       const Layout& out = to[static_cast<std::size_t>(make.pick(0, static_cast<int>(to.size()) - 1))];

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
+#include <string>
 
 #include "compiler/diagonals.h"
 #include "compiler/layout_search.h"
@@ -71,9 +74,10 @@ TEST_P(BetweenLayouts, EveryPairOfLayoutsGivesTheSameMap) {
   const std::vector<double> values(x.data.begin(), x.data.end());
   const std::vector<double> want = apply_affine(affine, values);
   int pairs = 0;
-  for (const Layout& from : candidate_layouts(in, slots, {}, {1, 2})) {
+  for (const Layout& from : candidate_layouts(in, slots, {}, {1, 2}, {8})) {
     expect_injective(from);
-    for (const Layout& to : candidate_layouts(out, slots, {{5, 6, 1}, {5, 6, 2}, {8, 8, 2}}, {1})) {
+    for (const Layout& to :
+         candidate_layouts(out, slots, {{5, 6, 1, 1}, {5, 6, 2, 2}, {8, 8, 2, 2}, {6, 3, 2, 1}, {3, 8, 1, 2}}, {1})) {
       expect_injective(to);
       const PlacedAffine placed = place(affine, from, to);
       const Slots got = evaluate(placed, fill(from, values, slots), slots);
@@ -108,6 +112,75 @@ TEST(Layouts, LeastPeriod) {
   EXPECT_EQ(least_period({1, 2, 1, 2}), (std::vector<double>{1, 2}));
   EXPECT_EQ(least_period({3, 3, 3, 3}), (std::vector<double>{3}));
   EXPECT_EQ(least_period({1, 2, 3, 4}).size(), 4U);
+}
+
+/// The beginning of a residual network for small images: three channels to many, then a stride.
+ArithGraph image_network(NetworkMaker& make) {
+  nn::Graph g;
+  auto v = g.add("input", nn::Input{{1, 3, 16, 16}});
+  v = g.add("first", make.conv(3, 8, {3, 3}, {1, 1}, {1, 1, 1, 1}), {v});
+  v = g.add("relu", nn::Activation{nn::ActivationKind::kRelu}, {v});
+  v = g.add("same", make.conv(8, 8, {3, 3}, {1, 1}, {1, 1, 1, 1}), {v});
+  v = g.add("relu2", nn::Activation{nn::ActivationKind::kRelu}, {v});
+  v = g.add("strided", make.conv(8, 16, {3, 3}, {2, 2}, {1, 1, 1, 1}), {v});
+  v = g.add("relu3", nn::Activation{nn::ActivationKind::kRelu}, {v});
+  g.add("last", make.conv(16, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}), {v});
+  return reduce(nn::simplify(g));
+}
+
+std::map<std::string, PlacementCost> placement_costs(const LayoutPlan& plan) {
+  std::map<std::string, PlacementCost> costs;
+  for (std::size_t i = 0; i < plan.layouts.size(); ++i) {
+    const ArithNode& node = plan.graph.nodes[i];
+    const auto* linear = std::get_if<arith::Linear>(&node.op);
+    if (!linear) continue;
+    costs[node.name] = placement_cost(linear->affine, plan.layouts[static_cast<std::size_t>(node.inputs[0])],
+                                      plan.layouts[i], plan.costs, linear->layer.get());
+  }
+  return costs;
+}
+
+TEST(Layouts, WhereDiagonalsAreEncodedInTheRunThereAreFew) {
+  constexpr int kSlots = 2048;  // what an image of 8 channels fills
+  NetworkMaker make(9);
+  const ArithGraph graph = image_network(make);
+  const LayoutPlan plan = choose_layouts(graph, kSlots, streamed_costs(kSlots));
+  auto costs = placement_costs(plan);
+  ASSERT_EQ(costs.size(), 4U);
+  EXPECT_LE(costs["first"].diagonals, 3 * (2 * 8 + 8 + 3));
+  EXPECT_LE(costs["same"].diagonals, 3 * (2 * 8 + 2 * 8));
+  EXPECT_LE(costs["strided"].diagonals, 3 * (2 * 8 + 8 + 16));
+  EXPECT_LE(costs["last"].diagonals, 3 * (2 * 16 + 2 * 16));
+  for (const Layout& layout : plan.layouts) EXPECT_EQ(layout.ciphertexts, 1);
+}
+
+TEST(Layouts, PlansFollowTheCostsOfStreamedMaps) {
+  ckks::MapShape shape;
+  for (int r = 0; r < 240; ++r) shape.diagonals.push_back({0, 0, r, 1024});
+  const LayoutCosts costs = streamed_costs(1024);
+  const ckks::BsgsPlan plan = plan_at(shape, 1024, costs), ahead = plan_at(shape, 1024, {});
+  EXPECT_LT(plan.babies.size(), ahead.babies.size()) << "a rotated input is divided by P";
+  for (const ckks::DiagonalPlace& d : shape.diagonals) {
+    const int baby = plan.baby(d.rotation, 1024), giant = plan.giant(d.rotation, 1024);
+    EXPECT_TRUE(std::ranges::binary_search(plan.babies, baby) && std::ranges::binary_search(plan.giants, giant));
+  }
+}
+
+TEST(Layouts, PeriodsOfLayersAreEstimated) {
+  NetworkMaker make(10);
+  const nn::Shape in{1, 4, 7, 7}, out{1, 4, 7, 7};
+  const nn::Op op = make.conv(4, 4, {3, 3}, {1, 1}, {1, 1, 1, 1});
+  const Affine affine = to_affine(op, in, out);
+  const auto layer = to_convolution(op, in, out);
+  for (const Layout& layout : candidate_layouts(in, 1024, {}, {1})) {
+    const PlacedAffine placed = place(affine, layout, layout);
+    double numbers = 0;
+    for (const auto& [block, list] : placed.map.blocks) {
+      for (const auto& [rotation, diagonal] : list) numbers += static_cast<double>(diagonal.size());
+    }
+    const PlacementCost cost = placement_cost(affine, layout, layout, streamed_costs(1024), layer.get());
+    EXPECT_NEAR(cost.numbers, numbers, numbers / 2);
+  }
 }
 
 TEST(Layouts, SearchMeetsAtAdditionsAndIsNoWorseThanContiguous) {
