@@ -73,9 +73,25 @@ double embedding_bytes(const Program& program, const ckks::Parameters& parameter
   return bytes;
 }
 
+/// What a bootstrap holds at once: rotated inputs of a factor, or the powers that a polynomial is made of.
+double bootstrap_bytes(const Program& program, const ckks::Parameters& parameters) {
+  double most = 0;
+  if (!program.bootstrap) return most;
+  for (const EmbeddingFactor& factor : embedding_factors(*program.bootstrap, parameters)) {
+    const auto plan = ckks::plan_bsgs(factor.shape, static_cast<int>(parameters.slots()));
+    const auto rotated = static_cast<double>(plan.babies.size() + plan.giants.size());
+    const std::size_t limbs = parameters.qp_basis(factor.level, parameters.key_set_for(factor.level)).size();
+    most = std::max(most,
+                    std::min(static_cast<double>(ckks::kLinearMapMemory), 2 * rotated * poly_bytes(parameters, limbs)));
+  }
+  // Powers of two ciphertexts for a series of degree 63, about half way down the chain.
+  constexpr double kPolynomials = 2 * 12 * 2;
+  return most + kPolynomials * poly_bytes(parameters, parameters.q_basis(parameters.max_level() / 2).size());
+}
+
 /// What linear maps hold of rotated inputs, sums and diagonals at once, and idle working memory that threads keep.
 double working_bytes(const Program& program, const ckks::Parameters& parameters, const std::vector<bool>& ahead) {
-  double most = 0;
+  double most = bootstrap_bytes(program, parameters);
   for (std::size_t i = 0; i < ahead.size(); ++i) {
     const Instruction& ins = program.instructions[i];
     const auto* op = std::get_if<LinearOp>(&ins.op);

@@ -42,11 +42,15 @@ std::string activation_table(const std::vector<ActivationReport>& activations) {
                         share(a.bound, a.largest), a.degree, share(a.max_error, a.bound), share(a.rms_error, a.bound),
                         a.clip_probability, a.wrap_probability);
   }
+  const ActivationReport& first = activations.front();
   return text +
-         "largest: of the inputs met in calibration; inputs up to the range are right, those beyond saturate (clip), "
-         "and beyond\n1.11 times the range come out wrong (wrap). Errors are the series' alone, as shares of the "
-         "range; "
-         "P: estimates for one value.\n";
+         fmt::format(
+             "largest: of the inputs met in calibration; inputs up to the range are right, those beyond saturate "
+             "(clip), "
+             "and beyond\n{:.2f} times the range come out wrong (wrap). Errors are the series' alone, as shares of the "
+             "range; "
+             "P: estimates for one value.\n",
+             share(first.half_period, first.bound));
 }
 
 Json to_json(const std::vector<ActivationReport>& activations) {
