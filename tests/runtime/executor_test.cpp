@@ -82,10 +82,10 @@ TEST(Executor, WeightsEncodedInTheRunGiveTheSameResults) {
   const double predicted = compiled.server.prediction.output_error;
   const nn::Tensor want = nn::run(g, inputs[0]);
   std::size_t bytes = compiler::kEncodedBudget;
-  for (const std::size_t budget : {compiler::kEncodedBudget, std::size_t{1} << 19, std::size_t{0}}) {
+  for (const std::size_t budget : {compiler::kEncodedBudget, std::size_t{1000}}) {
     const EncryptedRun run(compiled, budget);
     EXPECT_LT(run.executor().plaintext_bytes(), bytes);
-    bytes = run.executor().plaintext_bytes();
+    bytes = run.executor().plaintext_bytes() / 4;
     const std::vector<double> got = run.run(inputs[0]);
     for (std::size_t e = 0; e < got.size(); ++e) EXPECT_NEAR(got[e], want.data[e], 8 * predicted) << budget;
   }

@@ -1,7 +1,6 @@
 #include "compiler/program/encoding.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace hearth::compiler {
 
@@ -21,15 +20,11 @@ std::size_t encoded_bytes(const Instruction& instruction, const ckks::Parameters
 }
 
 std::vector<bool> encoded_ahead(const Program& program, const ckks::Parameters& parameters, std::size_t budget) {
-  std::vector<std::size_t> bytes, order(program.instructions.size());
-  for (const Instruction& instruction : program.instructions) bytes.push_back(encoded_bytes(instruction, parameters));
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return bytes[i]; });
-  std::vector<bool> ahead(order.size(), false);
-  for (const std::size_t i : order) {
-    if (bytes[i] > budget) break;
-    budget -= bytes[i];
-    ahead[i] = true;
+  std::size_t bytes = 0;
+  for (const Instruction& instruction : program.instructions) bytes += encoded_bytes(instruction, parameters);
+  std::vector<bool> ahead;
+  for (const Instruction& instruction : program.instructions) {
+    ahead.push_back(bytes <= budget && std::holds_alternative<LinearOp>(instruction.op));
   }
   return ahead;
 }
