@@ -7,7 +7,8 @@
 #include "service/wire/ciphertext_file.h"
 #include "service/wire/input_batch.h"
 
-// The data owner's commands: keygen, encrypt, decrypt. The only program of Hearth that touches a secret key.
+// The data owner's commands: keygen, encrypt, decrypt. The only program of Hearth that touches a secret key,
+// apart from hearth-verify, which is for developers.
 namespace {
 
 using namespace hearth;

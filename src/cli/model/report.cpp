@@ -43,14 +43,13 @@ std::string activation_table(const std::vector<ActivationReport>& activations) {
                         a.clip_probability, a.wrap_probability);
   }
   const ActivationReport& first = activations.front();
-  return text +
-         fmt::format(
-             "largest: of the inputs met in calibration; inputs up to the range are right, those beyond saturate "
-             "(clip), "
-             "and beyond\n{:.2f} times the range come out wrong (wrap). Errors are the series' alone, as shares of the "
-             "range; "
-             "P: estimates for one value.\n",
-             share(first.half_period, first.bound));
+  return text + fmt::format(
+                    "largest: of the inputs met in calibration. Inputs up to the range are right, those beyond "
+                    "saturate (clip)\n"
+                    "and those beyond {:.2f} times the range come out wrong (wrap). Errors: of the series alone, as "
+                    "shares of the\n"
+                    "range. P: estimates for one value.\n",
+                    share(first.half_period, first.bound));
 }
 
 Json to_json(const std::vector<ActivationReport>& activations) {
