@@ -248,7 +248,7 @@ Affine diagonal_affine(const std::vector<double>& diagonal, const std::vector<do
 void canonicalise(Affine& affine) {
   auto& w = affine.weights;
   const auto key = [](const Weight& a) { return std::pair(a.row, a.column); };
-  std::ranges::sort(w, {}, key);
+  if (!std::ranges::is_sorted(w, {}, key)) std::ranges::sort(w, {}, key);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < w.size();) {
     Weight sum = w[i];

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -158,23 +158,35 @@ double mean_period(const Convolution& layer, const std::vector<char>& used, std:
   return sampled > 0 ? sum / static_cast<double>(sampled) : 0;
 }
 
+/// Distinct rotations of all blocks, ascending.
+std::vector<int> distinct_rotations(const std::vector<char>& used, std::size_t period) {
+  std::vector<char> any(period, 0);
+  for (std::size_t i = 0; i < used.size(); ++i) any[i % period] |= used[i];
+  std::vector<int> rotations;
+  for (std::size_t r = 0; r < period; ++r) {
+    if (any[r]) rotations.push_back(static_cast<int>(r));
+  }
+  return rotations;
+}
+
 /// The best split for one way to evaluate: fills babies, giants, rotations and total.
-PlacementCost split(const PlacementCost& counted, const std::set<int>& rotations, int period, const Layout& in,
+PlacementCost split(const PlacementCost& counted, const std::vector<int>& rotations, int period, const Layout& in,
                     const Layout& out, const MapCosts& costs) {
   PlacementCost best;
   best.total = std::numeric_limits<double>::infinity();
+  std::vector<int> seen(static_cast<std::size_t>(period), 0);  // the last step with this baby
   for (int step = 1; step <= period; step *= 2) {
-    std::set<int> babies, giants;
+    int babies = 0, giants = 0, last = 0;  // those that are not 0
     for (const int r : rotations) {
-      babies.insert(r % step);
-      giants.insert(r - r % step);
+      const int baby = r % step, giant = r - baby;
+      if (baby != 0 && std::exchange(seen[static_cast<std::size_t>(baby)], step) != step) ++babies;
+      if (giant != last) ++giants;
+      last = giant;
     }
-    babies.erase(0);
-    giants.erase(0);
     PlacementCost cost = counted;
-    cost.babies = static_cast<int>(babies.size()) * in.ciphertexts;
-    cost.giants = static_cast<int>(giants.size()) * out.ciphertexts;
-    cost.rotations = static_cast<int>(babies.size() + giants.size());
+    cost.babies = babies * in.ciphertexts;
+    cost.giants = giants * out.ciphertexts;
+    cost.rotations = babies + giants;
     cost.total = costs.baby * cost.babies + costs.giant * cost.giants + costs.fold * cost.folds +
                  costs.key * cost.rotations + costs.diagonal * static_cast<double>(cost.diagonals) +
                  costs.number * cost.numbers;
@@ -215,13 +227,9 @@ PlacementCost placement_cost(const Affine& affine, const Layout& in, const Layou
                              const Convolution* layer) {
   const int period = std::min(in.period, out.period);
   const std::vector<char> used = used_diagonals(affine, in, out);
-  std::set<int> rotations;
+  const std::vector<int> rotations = distinct_rotations(used, static_cast<std::size_t>(period));
   PlacementCost counted;
-  for (std::size_t i = 0; i < used.size(); ++i) {
-    if (!used[i]) continue;
-    ++counted.diagonals;
-    rotations.insert(static_cast<int>(i % static_cast<std::size_t>(period)));
-  }
+  counted.diagonals = std::ranges::count(used, 1);
   counted.folds = static_cast<int>(fold_steps(in, out).size()) * out.ciphertexts;
   const bool matters = std::ranges::any_of(costs.ways, [](const MapCosts& way) { return way.number > 0; });
   double mean = std::max(in.period, out.period);
