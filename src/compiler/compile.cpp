@@ -26,9 +26,9 @@ constexpr int kLeastLogPeriod = 6;
 
 /// Says that a step begins. Shares of the whole work are those of ResNets; smaller networks are quick anyway.
 void begin(const CompileOptions& options, const std::string& step) {
-  static const std::map<std::string, double> before = {{"simplify", 0}, {"activations", 0.1}, {"layout", 0.3},
-                                                       {"lower", 0.5},  {"predict", 0.7},     {"simulate", 0.8},
-                                                       {"dump", 0.95},  {"done", 1}};
+  static const std::map<std::string, double> before = {
+      {"simplify", 0},   {"activations", 0.17}, {"layout", 0.27}, {"lower", 0.68},
+      {"predict", 0.82}, {"simulate", 0.83},    {"dump", 0.98},   {"done", 1}};
   if (options.progress) options.progress(step == "done" ? "" : step, before.at(step), 1);
 }
 
