@@ -19,7 +19,7 @@ struct Builder {
     if (weight == 0) return;
     require(affine.weights.size() < kMaxWeights, ErrorKind::kResource,
             "a linear layer has more than 2^28 weights as a matrix; this version compiles smaller layers only");
-    affine.weights.push_back({static_cast<std::int32_t>(row), static_cast<std::int32_t>(column), weight});
+    affine.weights.edit().push_back({static_cast<std::int32_t>(row), static_cast<std::int32_t>(column), weight});
   }
 };
 
@@ -246,7 +246,7 @@ Affine diagonal_affine(const std::vector<double>& diagonal, const std::vector<do
 }
 
 void canonicalise(Affine& affine) {
-  auto& w = affine.weights;
+  auto& w = affine.weights.edit();
   const auto key = [](const Weight& a) { return std::pair(a.row, a.column); };
   if (!std::ranges::is_sorted(w, {}, key)) std::ranges::sort(w, {}, key);
   std::size_t kept = 0;

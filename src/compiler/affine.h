@@ -16,10 +16,29 @@ struct Weight {
   double weight = 0;
 };
 
+/// A list of weights that copies share until one of them is edited: graphs are copied from step to step, their matrices
+/// are large and rarely change. As thread safe as a vector.
+class WeightList {
+ public:
+  using Iterator = std::vector<Weight>::const_iterator;
+  Iterator begin() const { return data_->begin(); }
+  Iterator end() const { return data_->end(); }
+  std::size_t size() const { return data_->size(); }
+  const Weight& operator[](std::size_t i) const { return (*data_)[i]; }
+  /// The list for changing, no longer shared with anyone.
+  std::vector<Weight>& edit() {
+    if (data_.use_count() > 1) data_ = std::make_shared<std::vector<Weight>>(*data_);
+    return *data_;
+  }
+
+ private:
+  std::shared_ptr<std::vector<Weight>> data_ = std::make_shared<std::vector<Weight>>();
+};
+
 /// y = A x + bias on flattened tensors, A sparse. Weights are sorted by (row, column), distinct and non-zero.
 struct Affine {
   std::int64_t rows = 0, columns = 0;
-  std::vector<Weight> weights;
+  WeightList weights;
   std::vector<double> bias;  ///< rows entries
 };
 

@@ -18,8 +18,8 @@ Affine selection(const Sources& plus, const Sources* minus, std::int64_t columns
   Affine out{rows, columns, {}, std::vector<double>(plus.size(), 0)};
   for (std::size_t i = 0; i < plus.size(); ++i) {
     if (minus && (*minus)[i] == plus[i]) continue;
-    out.weights.push_back({static_cast<std::int32_t>(i), static_cast<std::int32_t>(plus[i]), 1});
-    if (minus) out.weights.push_back({static_cast<std::int32_t>(i), static_cast<std::int32_t>((*minus)[i]), -1});
+    out.weights.edit().push_back({static_cast<std::int32_t>(i), static_cast<std::int32_t>(plus[i]), 1});
+    if (minus) out.weights.edit().push_back({static_cast<std::int32_t>(i), static_cast<std::int32_t>((*minus)[i]), -1});
   }
   canonicalise(out);
   return out;

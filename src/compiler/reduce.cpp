@@ -228,8 +228,9 @@ ArithGraph prune(const ArithGraph& graph) {
 /// columns of `affine` reread through a view: column c of the result's input is source[c] of the view's input.
 Affine through_view(Affine affine, const View& view, std::int64_t columns) {
   affine.columns = columns;
-  std::erase_if(affine.weights, [&](const Weight& w) { return view.source[static_cast<std::size_t>(w.column)] < 0; });
-  for (Weight& w : affine.weights) {
+  auto& weights = affine.weights.edit();
+  std::erase_if(weights, [&](const Weight& w) { return view.source[static_cast<std::size_t>(w.column)] < 0; });
+  for (Weight& w : weights) {
     w.column = static_cast<std::int32_t>(view.source[static_cast<std::size_t>(w.column)]);
   }
   canonicalise(affine);
@@ -308,7 +309,7 @@ void materialise_zeros(ArithGraph& graph) {
     if (!view || std::ranges::none_of(view->source, [](std::int64_t s) { return s < 0; })) continue;
     const auto rows = static_cast<std::int64_t>(view->source.size());
     Affine all{rows, rows, {}, std::vector<double>(view->source.size(), 0)};
-    for (std::int32_t e = 0; e < rows; ++e) all.weights.push_back({e, e, 1});
+    for (std::int32_t e = 0; e < rows; ++e) all.weights.edit().push_back({e, e, 1});
     node.op = Linear{through_view(std::move(all), *view, graph.size(node.inputs[0]))};
   }
 }
