@@ -23,16 +23,10 @@ double derivative(const nn::Activation& f, double x, double step) {
   return (nn::evaluate(f, x + step) - nn::evaluate(f, x - step)) / (2 * step);
 }
 
-/// Probability that one normal value exceeds `bound`, when the largest of `count` values was `largest`: the standard
-/// deviation that puts the expected number of values beyond `largest` at one.
+/// Probability that one value exceeds `bound`, when the largest of `count` values was `largest`: a tail that falls
+/// exponentially, with one value expected beyond `largest`. Pre-activations have heavier tails than normal ones.
 double tail(double bound, double largest, double count) {
-  if (largest <= 0) return 0;
-  double low = 0, high = 10;
-  for (int i = 0; i < 60; ++i) {
-    const double z = (low + high) / 2;
-    (std::erfc(z / std::sqrt(2.0)) * count > 1 ? low : high) = z;
-  }
-  return std::erfc(bound / largest * low / std::sqrt(2.0));
+  return largest <= 0 ? 0 : std::exp(-std::log(std::max(count, 2.0)) * bound / largest);
 }
 
 class Calibrator {

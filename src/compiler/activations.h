@@ -27,8 +27,8 @@ struct ActivationReport {
   int degree = 0;
   double max_error = 0, rms_error = 0;  ///< of the series against the function on [-B, B]; rms under the inputs met
   double slope = 0;                     ///< rms derivative at the inputs met: how much of an input's error passes
-  /// Estimates for one input value, from a tail that falls like that of a normal distribution through the largest value
-  /// met: of leaving [-B, B] (it saturates) and of passing half a period (it wraps around to a wrong value).
+  /// Estimates for one input value, from a tail that falls exponentially through the largest value met: of leaving [-B,
+  /// B] (it saturates) and of passing half a period (it wraps around to a wrong value).
   double clip_probability = 0, wrap_probability = 0;
 };
 
