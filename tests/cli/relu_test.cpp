@@ -74,7 +74,7 @@ TEST_F(Relu, TheReportTellsAboutEveryActivation) {
     EXPECT_GT(a.at("half_period"), a.at("range"));
     EXPECT_LT(a.at("rms_error"), a.at("max_error"));
     EXPECT_LT(a.at("max_error").get<double>(), 0.01 * a.at("range").get<double>());
-    EXPECT_LT(a.at("clip_probability").get<double>(), 1e-6);
+    EXPECT_LT(a.at("clip_probability").get<double>(), 1e-3);
     EXPECT_LT(a.at("wrap_probability"), a.at("clip_probability"));
   }
   const Json& simulation = compiled_->at("simulation");
@@ -95,6 +95,18 @@ TEST_F(Relu, MarginAndDegreeOfActivationsCanBeChosen) {
   EXPECT_GT(wide.at("rms_error"), usual.at("rms_error"));
   EXPECT_LT(wide.at("clip_probability"), usual.at("clip_probability"));
   EXPECT_LT(other.at("prediction").at("levels"), compiled_->at("prediction").at("levels"));
+}
+
+TEST_F(Relu, FewCalibrationInputsAreWarnedOf) {
+  const Outcome many = shell_->hearth("compile " + kModel + "-o \"$D/warned\"");
+  EXPECT_EQ(many.err, "");
+  NpyArray images = read_npy("models/digits_images.npy");
+  images.values.resize(3 * 64);
+  write_npy(*shell_ / "few.npy", std::vector<std::int64_t>{3, 1, 8, 8}, images.values);
+  const Outcome few = shell_->hearth(
+      "compile models/digits_resnet.onnx --calibration \"$D/few.npy\" --insecure --log-n 11 -o \"$D/warned\"");
+  EXPECT_EQ(few.code, 0) << few.err;
+  EXPECT_NE(few.err.find("only 3 calibration input(s)"), std::string::npos) << few.err;
 }
 
 TEST_F(Relu, CompilingTwiceGivesTheSameModel) {
