@@ -151,14 +151,18 @@ AtomicFile::AtomicFile(fs::path path, Secrecy secrecy, Replace replace) : path_(
   static std::atomic<unsigned> counter{0};
   const mode_t mode = secrecy == Secrecy::kSecret ? 0600 : 0666;
   constexpr int kAttempts = 1000;
-  for (int attempt = 0; attempt < kAttempts && descriptor_ < 0; ++attempt) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
     temporary_ =
         folder_of(path_) / fmt::format(".{}.{}-{}.tmp", path_.filename().string(), ::getpid(), counter.fetch_add(1));
+    listed_ = list_unfinished(temporary_);  // before it exists: a signal may come at any time
     descriptor_ = retry([&] { return ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode); });
-    if (descriptor_ < 0 && errno != EEXIST) break;
+    if (descriptor_ >= 0) return;
+    const int code = errno;
+    forget_unfinished(std::exchange(listed_, nullptr));
+    errno = code;
+    if (code != EEXIST) break;
   }
-  if (descriptor_ < 0) fail_io("write", path_);
-  listed_ = list_unfinished(temporary_);
+  fail_io("write", path_);
 }
 
 AtomicFile::~AtomicFile() {
