@@ -48,7 +48,7 @@ std::string activation_table(const std::vector<ActivationReport>& activations) {
                     "saturate (clip)\n"
                     "and those beyond {:.2f} times the range come out wrong (wrap). Errors: of the series alone, as "
                     "shares of the\n"
-                    "range. P: estimates for one value.\n",
+                    "range. P: rough estimates for one value.\n",
                     share(first.half_period, first.bound));
 }
 
