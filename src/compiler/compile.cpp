@@ -269,7 +269,11 @@ nn::Graph equalised(nn::Graph graph, std::span<const nn::Tensor> calibration) {
   const bool activations = std::ranges::any_of(
       graph.nodes, [](const nn::Node& node) { return std::holds_alternative<nn::Activation>(node.op); });
   if (!activations) return graph;
-  return nn::equalise(graph, nn::calibrate(graph, calibration));
+  // More gain is more precise, but fits the calibration inputs so closely that others leave their ranges
+  // (docs/bootstrapping.md, experiments).
+  nn::EqualiseLimits limits;
+  limits.gain = 1;
+  return nn::equalise(graph, nn::calibrate(graph, calibration), limits);
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ TEST_F(Relu, VerifyComparesEveryLayer) {
   for (const Json& layer : layers) {
     const auto number = [&](const char* name) { return layer.at(name).get<double>(); };
     EXPECT_GT(number("rms"), 0) << layer;
-    EXPECT_GT(number("bits"), 8) << layer;
+    EXPECT_GT(number("bits"), 7) << layer;
     EXPECT_LE(number("rms_error"), number("max_error")) << layer;
     EXPECT_LT(number("rms_error"), 5 * number("predicted_error")) << layer;
     if (layer.at("op") != "activation") continue;
