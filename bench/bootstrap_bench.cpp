@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <map>
 #include <random>
-#include <string>
 
 #include "base/parallel.h"
 #include "bench/report.h"
@@ -24,7 +23,7 @@ struct Setup {
   Setup()
       : chain(compiler::choose_bootstrap_chain(
                   {.log_n = kLogN, .log_period = kLogN - 1, .coefficients = kDegree + 1, .ciphertexts = 2},
-                  compiler::measure_limbs(kLogN))
+                  compiler::typical_limbs(kLogN))
                   .value()),
         parameters(ckks::Parameters::create(chain.parameters)),
         secret(ckks::generate_secret_key(parameters)),
@@ -58,36 +57,25 @@ struct Setup {
   std::vector<ckks::Ciphertext> in;
 };
 
-double seconds(const auto& body) {
-  const auto start = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
+double median_seconds(const auto& body) { return bench::measure(kRepetitions, body).median * 1e-6; }
 
 /// Medians of the steps, on one core.
 void print_steps(const Setup& s) {
-  std::map<std::string, std::vector<double>> times;
-  for (int i = 0; i < kRepetitions; ++i) {
-    ckks::Ciphertext c;
-    std::vector<ckks::Ciphertext> t;
-    times["1 SlotsToCoeffs"].push_back(seconds(
-        [&] { c = s.bootstrapper.slots_to_coefficients(s.evaluator, s.bootstrapper.pack(s.evaluator, s.in)); }));
-    times["2 ModRaise"].push_back(seconds([&] { c = s.bootstrapper.raise(s.evaluator, c); }));
-    times["3 CoeffsToSlots"].push_back(
-        seconds([&] { t = s.bootstrapper.coefficients_to_slots(s.evaluator, c.clone(), 2); }));
-    times["4 exponential, twice"].push_back(seconds([&] {
-      for (auto& one : t) one = s.bootstrapper.exponential(s.evaluator, one);
-    }));
-    times["5 series, twice"].push_back(seconds([&] {
-      for (auto& one : t) one = s.bootstrapper.series(s.evaluator, one, s.relu.coefficients, 0x1p30);
-    }));
-  }
-  for (const auto& [step, list] : times) fmt::print("  {:<24} {:.3f} s\n", step, median(list));
+  const auto step = [](const char* name, const auto& body) {
+    fmt::print("  {:<24} {:.3f} s\n", name, median_seconds(body));
+  };
+  ckks::Ciphertext low, raised;
+  std::vector<ckks::Ciphertext> t, z(2), y(2);
+  step("SlotsToCoeffs",
+       [&] { low = s.bootstrapper.slots_to_coefficients(s.evaluator, s.bootstrapper.pack(s.evaluator, s.in)); });
+  step("ModRaise", [&] { raised = s.bootstrapper.raise(s.evaluator, low); });
+  step("CoeffsToSlots", [&] { t = s.bootstrapper.coefficients_to_slots(s.evaluator, raised.clone(), 2); });
+  step("exponential, twice", [&] {
+    for (std::size_t i = 0; i < 2; ++i) z[i] = s.bootstrapper.exponential(s.evaluator, t[i]);
+  });
+  step("series, twice", [&] {
+    for (std::size_t i = 0; i < 2; ++i) y[i] = s.bootstrapper.series(s.evaluator, z[i], s.relu.coefficients, 0x1p30);
+  });
 }
 
 /// log2 of the rms error against the series, in units of the range.
@@ -117,10 +105,7 @@ int run(int argc, char** argv) {
   std::map<int, double> times;
   for (const int cores : {1, 2}) {
     set_threads(cores);
-    once();
-    std::vector<double> list;
-    for (int i = 0; i < kRepetitions; ++i) list.push_back(seconds(once));
-    times[cores] = median(list);
+    times[cores] = median_seconds(once);
     if (cores == 1) print_steps(s);
   }
   report.add("relu_bootstrap_65536_1core_s", times[1], "s");

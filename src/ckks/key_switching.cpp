@@ -84,23 +84,6 @@ void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::u
   });
 }
 
-void divide_pair(const SwitchLayout& layout, const ExtendedPair& pair, bool rescale, ring::Poly& out0,
-                 ring::Poly& out1) {
-  PairModDown down(layout, rescale, {&out0, &out1});
-  const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
-  ring::for_each_limb(down.dropped(), 2 * layout.n(), [&](std::size_t i) {
-    const std::size_t j = down.kept() + i;
-    std::memcpy(down.dropped_row(0, j), pair.c0.limb(j), bytes);
-    std::memcpy(down.dropped_row(1, j), pair.c1.limb(j), bytes);
-    down.to_coefficient(j);
-  });
-  down.convert();
-  ring::for_each_limb(down.kept(), 2 * layout.n(), [&](std::size_t j) {
-    down.finish(0, j, out0.limb(j), pair.c0.limb(j));
-    down.finish(1, j, out1.limb(j), pair.c1.limb(j));
-  });
-}
-
 }  // namespace
 
 SwitchLayout::SwitchLayout(const Parameters& parameters, int level, int set)
@@ -290,11 +273,19 @@ void relinearize_rescale(const SwitchLayout& layout, DigitRows& digits, const Sw
 }
 
 void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
-  divide_pair(layout, pair, false, out0, out1);
-}
-
-void mod_down_rescale_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
-  divide_pair(layout, pair, true, out0, out1);
+  PairModDown down(layout, false, {&out0, &out1});
+  const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
+  ring::for_each_limb(down.dropped(), 2 * layout.n(), [&](std::size_t i) {
+    const std::size_t j = down.kept() + i;
+    std::memcpy(down.dropped_row(0, j), pair.c0.limb(j), bytes);
+    std::memcpy(down.dropped_row(1, j), pair.c1.limb(j), bytes);
+    down.to_coefficient(j);
+  });
+  down.convert();
+  ring::for_each_limb(down.kept(), 2 * layout.n(), [&](std::size_t j) {
+    down.finish(0, j, out0.limb(j), pair.c0.limb(j));
+    down.finish(1, j, out1.limb(j), pair.c1.limb(j));
+  });
 }
 
 }  // namespace hearth::ckks

@@ -100,7 +100,5 @@ void relinearize_rescale(const SwitchLayout& layout, DigitRows& digits, const Sw
 
 /// Divides a pair over QP by P with rounding. The results are on q_basis(level) and may share nothing with the pair.
 void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1);
-/// By P and the primes of the level; the results are on q_basis(level - 1).
-void mod_down_rescale_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1);
 
 }  // namespace hearth::ckks

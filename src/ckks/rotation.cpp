@@ -7,10 +7,14 @@
 namespace hearth::ckks {
 namespace {
 
-void check_rotatable(const Parameters& parameters, const Ciphertext& a) {
+void check_own(const Parameters& parameters, const Ciphertext& a, const char* operation) {
   require(a.parameters_id == parameters.id(), ErrorKind::kMismatch,
-          "rotate: the ciphertext belongs to other parameters ({:016x}, expected {:016x})", a.parameters_id,
+          "{}: the ciphertext belongs to other parameters ({:016x}, expected {:016x})", operation, a.parameters_id,
           parameters.id());
+}
+
+void check_rotatable(const Parameters& parameters, const Ciphertext& a) {
+  check_own(parameters, a, "rotate");
   require(a.parts.size() == 2, ErrorKind::kInvalidArgument,
           "rotate: expected a ciphertext of 2 parts, got {}; relinearize products first", a.parts.size());
 }
@@ -38,9 +42,7 @@ Ciphertext apply_galois(const SwitchLayout& layout, const Ciphertext& c, DigitRo
 }  // namespace
 
 void Evaluator::relinearize_inplace(Ciphertext& a) const {
-  require(a.parameters_id == parameters_->id(), ErrorKind::kMismatch,
-          "relinearize: the ciphertext belongs to other parameters ({:016x}, expected {:016x})", a.parameters_id,
-          parameters_->id());
+  check_own(*parameters_, a, "relinearize");
   if (a.parts.size() == 2) return;
   require(a.parts.size() == 3, ErrorKind::kInvalidArgument, "relinearize: expected 3 parts, got {}", a.parts.size());
   const SwitchLayout layout(*parameters_, a.level, parameters_->key_set_for(a.level));
@@ -56,9 +58,7 @@ void Evaluator::relinearize_inplace(Ciphertext& a) const {
 
 void Evaluator::relinearize_rescale_inplace(Ciphertext& a) const {
   if (a.parts.size() < 3) return rescale_inplace(a);
-  require(a.parameters_id == parameters_->id(), ErrorKind::kMismatch,
-          "relinearize: the ciphertext belongs to other parameters ({:016x}, expected {:016x})", a.parameters_id,
-          parameters_->id());
+  check_own(*parameters_, a, "relinearize");
   require(a.level > 0, ErrorKind::kInvalidArgument, "rescale: the ciphertext is at level 0, there is no prime to drop");
   const SwitchLayout layout(*parameters_, a.level, parameters_->key_set_for(a.level));
   DigitRows digits(layout, a.parts[2]);

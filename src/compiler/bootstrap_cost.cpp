@@ -2,25 +2,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
-#include <functional>
+#include <vector>
 
 #include "ckks/polynomial.h"
 
 namespace hearth::compiler {
 namespace {
-
-double median_seconds(const std::function<void()>& f) {
-  std::vector<double> times;
-  for (int i = 0; i < 9; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    f();
-    times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::nth_element(times.begin(), times.begin() + 4, times.end());
-  return times[4];
-}
 
 /// Costs of the operations of a chain by level.
 class ChainCosts {
@@ -80,31 +68,6 @@ double polynomial_seconds(const ChainCosts& chain, int level, int coefficients) 
 }
 
 }  // namespace
-
-LimbCosts measure_limbs(int log_n) {
-  const ring::Ring ring(log_n, ring::ntt_primes(log_n, 30, 8));
-  const std::size_t n = ring.n();
-  const ring::Basis from = {0, 1, 2, 3}, to = {4, 5, 6, 7};
-  const ring::BaseConverter converter(ring, from, to);
-  ring::Poly a = ring::sample_uniform(ring, from, ring::Domain::kCoefficient, ring::Seed{}, 0);
-  ring::Poly b(n, to, ring::Domain::kCoefficient);
-  const std::uint32_t* in[] = {a.limb(0), a.limb(1), a.limb(2), a.limb(3)};
-  std::uint32_t* out[] = {b.limb(0), b.limb(1), b.limb(2), b.limb(3)};
-  const ring::Kernels& k = ring::kernels();
-  const ring::Modulus& m = ring.modulus(0);
-  LimbCosts costs;
-  costs.transform = median_seconds([&] {
-                      for (const int i : {0, 1, 2, 3}) k.ntt_forward(a.limb(static_cast<std::size_t>(i)), ring.ntt(i));
-                    }) /
-                    4;
-  costs.convert = median_seconds([&] { converter.convert(out, in, n); }) / 16;
-  costs.product = median_seconds([&] { k.dot(b.limb(0), in, in, 4, 0, false, n, m); }) / 4;
-  costs.pass = median_seconds([&] {
-                 for (const std::size_t i : {0, 1, 2}) k.add(b.limb(i), a.limb(i), a.limb(i + 1), n, m);
-               }) /
-               3;
-  return costs;
-}
 
 LimbCosts typical_limbs(int log_n) {
   const double n = std::exp2(log_n);

@@ -13,8 +13,6 @@ struct LimbCosts {
   double pass = 0;       ///< one element-wise operation or automorphism
 };
 
-/// Measures on this machine; tens of milliseconds.
-LimbCosts measure_limbs(int log_n);
 /// As measured on an AVX-512 server. What is chosen by costs must not change from one compilation to the next, and the
 /// ratios, which are all that matters, differ little between machines.
 LimbCosts typical_limbs(int log_n);

@@ -50,6 +50,9 @@ class Chooser {
   Chooser(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs, const CompileOptions& options)
       : graph_(graph), inputs_(inputs), options_(options) {}
 
+  /// Whether some ring holds all levels without a bootstrap.
+  bool possible() const { return fits(options_.log_n ? options_.log_n : kLargestLogN); }
+
   Candidate run() {
     const int from = options_.log_n ? options_.log_n : kSmallestLogN;
     const int to = options_.log_n ? options_.log_n : kLargestLogN;
@@ -208,14 +211,6 @@ class BootstrapChooser {
   const CompileOptions& options_;
 };
 
-/// Whether some ring holds all levels without a bootstrap.
-bool fits_without_bootstraps(const ArithGraph& graph, const CompileOptions& options) {
-  const ArithGraph aligned = align_scales(graph);
-  const int depth = assign_levels(aligned).result[0];
-  const int log_n = options.log_n ? options.log_n : kLargestLogN;
-  return choose_parameters(log_n, 1, depth, {}, options.security).has_value();
-}
-
 std::vector<std::vector<double>> as_vectors(const nn::Graph& graph, std::span<const nn::Tensor> calibration) {
   require(!calibration.empty(), ErrorKind::kInvalidArgument,
           "calibration needs at least one input of shape {}: ranges of all values are measured on it",
@@ -259,11 +254,6 @@ ClientBundle client_bundle(const nn::Graph& graph, const Candidate& c, const Ser
   return client;
 }
 
-std::vector<std::vector<double>> first(const std::vector<std::vector<double>>& inputs, int count) {
-  const auto kept = std::min(inputs.size(), static_cast<std::size_t>(std::max(count, 0)));
-  return {inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(kept)};
-}
-
 /// Activations with one range for all channels lose least when the channels are alike.
 nn::Graph equalised(nn::Graph graph, std::span<const nn::Tensor> calibration) {
   const bool activations = std::ranges::any_of(
@@ -293,9 +283,9 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   begin(options, "simplify");
   const nn::Graph simple = equalised(nn::simplify(graph), calibration);
   const ArithGraph reduced = mask_output(reduce(simple));
-  const bool bootstraps = has_activations(reduced) || !fits_without_bootstraps(reduced, options);
-  Candidate chosen =
-      bootstraps ? BootstrapChooser(reduced, inputs, options).run() : Chooser(reduced, inputs, options).run();
+  Chooser plain(reduced, inputs, options);
+  const bool bootstraps = has_activations(reduced) || !plain.possible();
+  Candidate chosen = bootstraps ? BootstrapChooser(reduced, inputs, options).run() : plain.run();
   Compiled out;
   out.server.program = chosen.lowered.program;
   check(out.server.program, *chosen.parameters);
@@ -307,7 +297,8 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   out.dumps["simplify"] = nn::to_string(simple) + to_string(reduced);
   out.activations = chosen.activations;
   begin(options, "simulate");
-  out.simulation = simulate(chosen.plan, chosen.lowered, first(inputs, options.simulated_inputs));
+  const auto simulated = std::min(inputs.size(), static_cast<std::size_t>(std::max(options.simulated_inputs, 0)));
+  out.simulation = simulate(chosen.plan, chosen.lowered, std::span(inputs).first(simulated));
   begin(options, "dump");
   out.dumps["activations"] = to_string(chosen.activations);
   out.dumps["layout"] = to_string(chosen.plan);

@@ -58,7 +58,7 @@ Tally compare(const LayoutPlan& plan, const Lowered& lowered, const Values& inpu
 
 }  // namespace
 
-Simulation simulate(const LayoutPlan& plan, const Lowered& lowered, const std::vector<std::vector<double>>& inputs,
+Simulation simulate(const LayoutPlan& plan, const Lowered& lowered, std::span<const std::vector<double>> inputs,
                     std::uint64_t seed) {
   std::vector<Tally> tallies(inputs.size());
   parallel_for(0, inputs.size(), [&](std::size_t i) { tallies[i] = compare(plan, lowered, inputs[i], seed + i); });

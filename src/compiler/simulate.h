@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ struct Simulation {
 /// `inputs`: flattened, normalised. Runs in parallel over them; the same seed gives the same result. Noise is drawn
 /// normally distributed and independent for every element; activations meet values beyond half a period where those
 /// wrap around, as they will under encryption.
-Simulation simulate(const LayoutPlan& plan, const Lowered& lowered, const std::vector<std::vector<double>>& inputs,
+Simulation simulate(const LayoutPlan& plan, const Lowered& lowered, std::span<const std::vector<double>> inputs,
                     std::uint64_t seed = 1);
 std::string to_string(const Simulation& simulation);
 

@@ -267,9 +267,13 @@ Ciphertext Bootstrapper::series(const Evaluator& evaluator, const Ciphertext& z,
   return out;
 }
 
+std::vector<Ciphertext> Bootstrapper::wrapped_slots(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
+  return coefficients_to_slots(evaluator, raise(evaluator, slots_to_coefficients(evaluator, pack(evaluator, in))),
+                               in.size());
+}
+
 std::vector<Ciphertext> Bootstrapper::exponentials(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
-  const Ciphertext raised = raise(evaluator, slots_to_coefficients(evaluator, pack(evaluator, in)));
-  std::vector<Ciphertext> out = coefficients_to_slots(evaluator, raised.clone(), in.size());
+  std::vector<Ciphertext> out = wrapped_slots(evaluator, in);
   parallel_for(0, out.size(), [&](std::size_t i) { out[i] = exponential(evaluator, out[i]); });
   return out;
 }
@@ -281,8 +285,7 @@ std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::
   require(depth <= exponential_level(), ErrorKind::kInvalidArgument,
           "a series of {} coefficients takes {} levels, the exponential comes out at level {}", coefficients.size(),
           depth, exponential_level());
-  const Ciphertext raised = raise(evaluator, slots_to_coefficients(evaluator, pack(evaluator, in)));
-  std::vector<Ciphertext> out = coefficients_to_slots(evaluator, raised.clone(), in.size());
+  std::vector<Ciphertext> out = wrapped_slots(evaluator, in);
   parallel_for(0, out.size(), [&](std::size_t i) {
     out[i] = series(evaluator, exponential(evaluator, out[i]), coefficients, output_scale);
   });

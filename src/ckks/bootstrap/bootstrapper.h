@@ -76,6 +76,8 @@ class Bootstrapper {
                     double output_scale) const;
 
  private:
+  /// All steps before the exponential: real slots t / K of each input.
+  std::vector<Ciphertext> wrapped_slots(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
   Ciphertext apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps, Ciphertext c) const;
 
   ParametersPtr parameters_;
