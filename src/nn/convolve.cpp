@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include "base/error.h"
 #include "base/parallel.h"
+#include "base/scratch.h"
+#include "nn/kernels/convolve_kernels.h"
+#include "nn/tap_view.h"
 
 namespace hearth::nn {
 
@@ -11,138 +15,154 @@ namespace {
 
 // A convolution is a product of the weights, a matrix of rows (output channels) by taps (input channel, ky, kx), with
 // the matrix of what each tap sees at each output position. The second is gathered piece by piece, each small enough
-// for the cache, and multiplied by tiles of rows and positions whose sums stay in registers.
+// for the cache, and multiplied by tiles of rows and units of positions whose sums stay in registers.
 
-constexpr std::size_t kLanes = 8;  ///< positions in a tile
-constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kTiles = 8;  ///< tiles of positions in a task
-constexpr std::size_t kRows = 64;  ///< output channels in a task
-constexpr std::size_t kTaps = 512;
+constexpr std::size_t kBlockRows = 128;  ///< output channels in a task
+constexpr std::size_t kBlockUnits = 24;  ///< units of positions in a task: what their taps see takes 384 KiB
+constexpr std::size_t kStripRows = 8;    ///< rows whose weights are widened at a time
+constexpr std::size_t kSlideUnits = 64;  ///< units in a task without gathering
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-using Lanes = std::array<double, kLanes>;
+struct Interval {
+  std::size_t first, last;  ///< exclusive
+  std::size_t size() const { return last - first; }
+};
 
-/// sums[r] += sum_t weights[r][t] seen[t].
-template <std::size_t Rows>
-void multiply(const std::array<const float*, kTileRows>& weights, const Lanes* seen, std::size_t taps,
-              std::array<Lanes*, kTileRows>& sums) {
-  std::array<Lanes, Rows> sum;
-  for (std::size_t r = 0; r < Rows; ++r) sum[r] = *sums[r];
-  for (std::size_t t = 0; t < taps; ++t) {
-    for (std::size_t r = 0; r < Rows; ++r) {
-      const double weight = weights[r][t];
-      for (std::size_t lane = 0; lane < kLanes; ++lane) sum[r][lane] += weight * seen[t][lane];
-    }
-  }
-  for (std::size_t r = 0; r < Rows; ++r) *sums[r] = sum[r];
+void check_operands(const Conv2d& op, const Tensor& x, const Shape& shape) {
+  const Shape& w = op.weights.shape;
+  const bool images = x.shape.size() == 4 && x.shape[0] == 1 && shape.size() == 4 && shape[0] == 1 && w.size() == 4;
+  const bool fits = images && op.groups > 0 && w[0] % op.groups == 0 && shape[1] == w[0] &&
+                    x.shape[1] == w[1] * op.groups && op.bias.shape == Shape{w[0]} && w[2] > 0 && w[3] > 0;
+  require(fits, ErrorKind::kInvalidArgument,
+          "a convolution of {} groups with weights {} and bias {} does not take {} to {}", op.groups, to_string(w),
+          to_string(op.bias.shape), to_string(x.shape), to_string(shape));
+  require(std::min({op.strides[0], op.strides[1], op.dilations[0], op.dilations[1]}) > 0, ErrorKind::kInvalidArgument,
+          "strides {}, {} and dilations {}, {} must be positive", op.strides[0], op.strides[1], op.dilations[0],
+          op.dilations[1]);
 }
 
-/// One piece of the work: some output channels of a group at some output positions.
-class Piece {
+class Convolution {
  public:
-  Piece(const Conv2d& op, const Tensor& x, Tensor& y) : op_(op), x_(x), y_(y) {}
+  Convolution(const ConvolveKernels& kernels, const Conv2d& op, const Tensor& x, Tensor& y)
+      : op_(op),
+        y_(y),
+        view_(op, x, {y.shape[2], y.shape[3]}),
+        kernels_(kernels),
+        taps_(index(op.weights.size() / op.weights.shape[0])),
+        group_rows_(index(op.weights.shape[0] / op.groups)) {}
 
-  void run(std::size_t first_row, std::size_t last_row, std::size_t first_position, std::size_t last_position) {
-    const std::size_t tiles = (last_position - first_position + kLanes - 1) / kLanes;
-    const std::size_t all_taps = index(op_.weights.size() / op_.weights.shape[0]);
-    std::vector<Lanes> seen(tiles * std::min(all_taps, kTaps));
-    std::vector<Lanes> sums((last_row - first_row) * tiles);
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i].fill(op_.bias.data[first_row + i / tiles]);
-    for (std::size_t tap = 0; tap < all_taps; tap += kTaps) {
-      const std::size_t taps = std::min(kTaps, all_taps - tap);
-      for (std::size_t tile = 0; tile < tiles; ++tile) {
-        gather(first_row, tap, taps, first_position + tile * kLanes, last_position, &seen[tile * taps]);
-      }
-      for (std::size_t row = first_row; row < last_row; row += kTileRows) {
-        const std::size_t rows = std::min(kTileRows, last_row - row);
-        for (std::size_t tile = 0; tile < tiles; ++tile) {
-          multiply_tile(row, rows, tap, taps, &seen[tile * taps], &sums[(row - first_row) * tiles + tile], tiles);
-        }
-      }
-    }
-    const std::size_t plane = index(y_.shape[2] * y_.shape[3]);
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const std::size_t position = first_position + i % tiles * kLanes;
-      float* to = y_.data.data() + (first_row + i / tiles) * plane + position;
-      for (std::size_t lane = 0; lane < std::min(kLanes, last_position - position); ++lane) {
-        to[lane] = static_cast<float>(sums[i][lane]);
-      }
-    }
+  void run() {
+    // To gather for one or two rows takes longer than to multiply.
+    group_rows_ <= 2 && view_.can_slide() ? slide_all() : multiply_all();
   }
 
  private:
-  /// What taps tap, tap + 1, ... see at the kLanes positions from `position` on; 0 in the padding and from `last` on.
-  void gather(std::size_t row, std::size_t tap, std::size_t taps, std::size_t position, std::size_t last,
-              Lanes* seen) const {
-    const Shape& w = op_.weights.shape;
-    const std::int64_t height = x_.shape[2];
-    const std::int64_t width = x_.shape[3];
-    const std::int64_t group = static_cast<std::int64_t>(row) / (w[0] / op_.groups);
-    std::array<std::int64_t, kLanes> top{};
-    std::array<std::int64_t, kLanes> left{};
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const auto at = static_cast<std::int64_t>(position + lane);
-      // A lane without a position sees padding only.
-      top[lane] = position + lane < last ? at / y_.shape[3] * op_.strides[0] - op_.pads.top : height;
-      left[lane] = at % y_.shape[3] * op_.strides[1] - op_.pads.left;
+  void multiply_all() {
+    const std::size_t row_blocks = (group_rows_ + kBlockRows - 1) / kBlockRows;
+    const std::size_t unit_blocks = (view_.units().size() + kBlockUnits - 1) / kBlockUnits;
+    parallel_for(0, index(op_.groups) * row_blocks * unit_blocks, [&](std::size_t task) {
+      const std::size_t group = task / unit_blocks / row_blocks;
+      const std::size_t row = group * group_rows_ + task / unit_blocks % row_blocks * kBlockRows;
+      const std::size_t unit = task % unit_blocks * kBlockUnits;
+      multiply(group, {row, std::min(row + kBlockRows, (group + 1) * group_rows_)},
+               {unit, std::min(unit + kBlockUnits, view_.units().size())});
+    });
+  }
+
+  /// Some output channels of a group at some positions.
+  void multiply(std::size_t group, Interval rows, Interval units) {
+    Scratch<double> seen(units.size() * kTaps * kUnit);
+    Scratch<double> sums(rows.size() * units.size() * kUnit);
+    const std::size_t stride = units.size() * kUnit;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      std::fill_n(sums.data() + r * stride, stride, double{op_.bias.data[rows.first + r]});
     }
-    for (std::size_t t = 0; t < taps; ++t) {
-      const auto k = static_cast<std::int64_t>(tap + t);
-      const std::int64_t dy = k / w[3] % w[2] * op_.dilations[0];
-      const std::int64_t dx = k % w[3] * op_.dilations[1];
-      const float* plane = x_.data.data() + index((group * w[1] + k / (w[2] * w[3])) * height * width);
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const std::int64_t row_at = top[lane] + dy;
-        const std::int64_t column = left[lane] + dx;
-        const bool inside = row_at >= 0 && row_at < height && column >= 0 && column < width;
-        seen[t][lane] = inside ? plane[row_at * width + column] : 0.0;
+    for (std::size_t tap = 0; tap < taps_; tap += kTaps) {
+      const std::size_t taps = std::min(kTaps, taps_ - tap);
+      for (std::size_t u = 0; u < units.size(); ++u) {
+        view_.gather(kernels_, seen.data() + u * kTaps * kUnit, group, tap, taps, view_.units()[units.first + u]);
       }
+      add_products(rows, units, tap, taps, seen.data(), sums.data());
+    }
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      for_each_run(units, [&](std::size_t from, std::size_t position, std::size_t count) {
+        kernels_.narrow(row(rows.first + r) + position, sums.data() + r * stride + from, count);
+      });
     }
   }
 
-  void multiply_tile(std::size_t row, std::size_t rows, std::size_t tap, std::size_t taps, const Lanes* seen,
-                     Lanes* sums, std::size_t stride) const {
-    const std::size_t all_taps = index(op_.weights.size() / op_.weights.shape[0]);
-    std::array<const float*, kTileRows> weights{};
-    std::array<Lanes*, kTileRows> to{};
-    for (std::size_t r = 0; r < rows; ++r) {
-      weights[r] = op_.weights.data.data() + (row + r) * all_taps + tap;
-      to[r] = sums + r * stride;
-    }
-    switch (rows) {
-      case 4:
-        return multiply<4>(weights, seen, taps, to);
-      case 3:
-        return multiply<3>(weights, seen, taps, to);
-      case 2:
-        return multiply<2>(weights, seen, taps, to);
-      default:
-        return multiply<1>(weights, seen, taps, to);
+  void add_products(Interval rows, Interval units, std::size_t tap, std::size_t taps, const double* seen,
+                    double* sums) const {
+    Scratch<double> weights(kStripRows * kTaps);
+    const std::size_t stride = units.size() * kUnit;
+    for (std::size_t r = 0; r < rows.size(); r += kStripRows) {
+      const std::size_t strip = std::min(kStripRows, rows.size() - r);
+      for (std::size_t i = 0; i < strip; ++i) {
+        const float* from = op_.weights.data.data() + (rows.first + r + i) * taps_ + tap;
+        kernels_.widen(weights.data() + i * kTaps, from, taps);
+      }
+      kernels_.multiply(sums + r * stride, stride, weights.data(), seen, taps, strip, units.size());
     }
   }
+
+  void slide_all() {
+    const std::size_t blocks = (view_.units().size() + kSlideUnits - 1) / kSlideUnits;
+    Scratch<double> weights(op_.weights.data.size());
+    kernels_.widen(weights.data(), op_.weights.data.data(), op_.weights.data.size());
+    parallel_for(0, index(op_.weights.shape[0]) * blocks, [&](std::size_t task) {
+      const std::size_t unit = task % blocks * kSlideUnits;
+      const std::size_t m = task / blocks;
+      slide(m, {unit, std::min(unit + kSlideUnits, view_.units().size())}, weights.data() + m * taps_);
+    });
+  }
+
+  /// One output channel at some positions.
+  void slide(std::size_t m, Interval units, const double* weights) {
+    std::array<std::ptrdiff_t, kSlideUnits> bases;
+    std::array<float, kSlideUnits * kUnit> values;
+    for (std::size_t u = 0; u < units.size(); ++u) bases[u] = view_.base(view_.units()[units.first + u]);
+    kernels_.slide(values.data(), view_.group_origin(m / group_rows_), bases.data(), units.size(), view_.offsets(),
+                   weights, taps_, double{op_.bias.data[m]});
+    for_each_run(units, [&](std::size_t from, std::size_t position, std::size_t count) {
+      std::copy_n(values.data() + from, count, row(m) + position);
+    });
+  }
+
+  /// Calls visit(lane of the first unit, position in the output plane, count) for runs that are contiguous in both.
+  template <typename Visit>
+  void for_each_run(Interval units, const Visit& visit) const {
+    for (std::size_t u = units.first; u < units.last;) {
+      const std::size_t start = u;
+      std::size_t count = 0;
+      do {
+        count += view_.units()[u].lanes;
+      } while (++u < units.last && count % kUnit == 0);
+      visit((start - units.first) * kUnit, view_.units()[start].position, count);
+    }
+  }
+
+  float* row(std::size_t m) { return y_.data.data() + m * index(y_.shape[2] * y_.shape[3]); }
 
   const Conv2d& op_;
-  const Tensor& x_;
   Tensor& y_;
+  const TapView view_;
+  const ConvolveKernels& kernels_;
+  const std::size_t taps_;        ///< of an output channel
+  const std::size_t group_rows_;  ///< output channels of a group
 };
 
 }  // namespace
 
-Tensor convolve(const Conv2d& op, const Tensor& x, const Shape& shape) {
+Tensor convolve_with(const ConvolveKernels& kernels, const Conv2d& op, const Tensor& x, const Shape& shape) {
+  check_operands(op, x, shape);
   Tensor y(shape);
-  const std::size_t per_group = index(shape[1] / op.groups);
-  const std::size_t row_blocks = (per_group + kRows - 1) / kRows;
-  const std::size_t positions = index(shape[2] * shape[3]);
-  const std::size_t position_blocks = (positions + kTiles * kLanes - 1) / (kTiles * kLanes);
-  parallel_for(0, index(op.groups) * row_blocks * position_blocks, [&](std::size_t task) {
-    const std::size_t group = task / position_blocks / row_blocks;
-    const std::size_t row = group * per_group + task / position_blocks % row_blocks * kRows;
-    const std::size_t position = task % position_blocks * kTiles * kLanes;
-    Piece(op, x, y).run(row, std::min(row + kRows, (group + 1) * per_group), position,
-                        std::min(position + kTiles * kLanes, positions));
-  });
+  if (!y.data.empty()) Convolution(kernels, op, x, y).run();
   return y;
+}
+
+Tensor convolve(const Conv2d& op, const Tensor& x, const Shape& shape) {
+  return convolve_with(convolve_kernels(), op, x, shape);
 }
 
 }  // namespace hearth::nn

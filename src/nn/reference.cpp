@@ -5,25 +5,13 @@
 
 #include "base/error.h"
 #include "nn/convolve.h"
+#include "nn/window.h"
 
 namespace hearth::nn {
 
 namespace {
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
-
-/// Output positions o of one axis, first..last exclusive, whose input position o stride - before + offset is inside the
-/// image.
-struct Reach {
-  std::int64_t first, last, shift;
-};
-
-Reach reach(std::int64_t outputs, std::int64_t extent, std::int64_t stride, std::int64_t before, std::int64_t offset) {
-  const std::int64_t shift = offset - before;
-  const std::int64_t first = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
-  const std::int64_t last = extent - shift <= 0 ? 0 : std::min(outputs, (extent - shift - 1) / stride + 1);
-  return {first, std::max(first, last), shift};
-}
 
 /// sum += weight * (image shifted and strided as kernel tap (ky, kx) sees it); one channel.
 struct Tap {

@@ -19,25 +19,25 @@ struct Lanes {
   HEARTH_INLINE static Vec mul(Vec a, Vec b) { return _mm512_mul_pd(a, b); }
   HEARTH_INLINE static void transpose(Vec (&v)[8]) {
     Vec t[8];
-    ring::unrolled<4>([&](auto i) __attribute__((always_inline)) {
+    unrolled<4>([&](auto i) __attribute__((always_inline)) {
       t[2 * i] = _mm512_unpacklo_pd(v[2 * i], v[2 * i + 1]);
       t[2 * i + 1] = _mm512_unpackhi_pd(v[2 * i], v[2 * i + 1]);
     });
     // t[c + 2 i]: column pairs c of rows 2i, 2i + 1. Now blocks of two lanes across rows 0..3 and 4..7.
-    ring::unrolled<2>([&](auto c) __attribute__((always_inline)) {
+    unrolled<2>([&](auto c) __attribute__((always_inline)) {
       v[c] = _mm512_shuffle_f64x2(t[c], t[2 + c], 0x88);
       v[2 + c] = _mm512_shuffle_f64x2(t[c], t[2 + c], 0xdd);
       v[4 + c] = _mm512_shuffle_f64x2(t[4 + c], t[6 + c], 0x88);
       v[6 + c] = _mm512_shuffle_f64x2(t[4 + c], t[6 + c], 0xdd);
     });
     // v[c]: blocks 0 and 2 of rows 0..3, v[2 + c]: blocks 1 and 3, v[4 + c], v[6 + c]: the same of rows 4..7.
-    ring::unrolled<2>([&](auto c) __attribute__((always_inline)) {
+    unrolled<2>([&](auto c) __attribute__((always_inline)) {
       t[c] = _mm512_shuffle_f64x2(v[c], v[4 + c], 0x88);
       t[4 + c] = _mm512_shuffle_f64x2(v[c], v[4 + c], 0xdd);
       t[2 + c] = _mm512_shuffle_f64x2(v[2 + c], v[6 + c], 0x88);
       t[6 + c] = _mm512_shuffle_f64x2(v[2 + c], v[6 + c], 0xdd);
     });
-    ring::unrolled<8>([&](auto i) __attribute__((always_inline)) { v[i] = t[i]; });
+    unrolled<8>([&](auto i) __attribute__((always_inline)) { v[i] = t[i]; });
   }
   HEARTH_INLINE static Vec larger(Vec a, Vec x) {
     return _mm512_castsi512_pd(_mm512_max_epu64(_mm512_castpd_si512(a), _mm512_castpd_si512(_mm512_abs_pd(x))));

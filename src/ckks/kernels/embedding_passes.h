@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/unrolled.h"
 #include "ckks/kernels/embedding_kernels.h"
-#include "ring/kernels/unrolled.h"
 
 namespace hearth::ckks {
 
@@ -54,13 +54,13 @@ struct EmbeddingPasses {
   static void pass4(double* re, double* im, TwiddleView w, std::size_t half) {
     for (std::size_t j = 0; j < half; j += kLanes) {
       Complex x[4];
-      ring::unrolled<4>([&](auto i) __attribute__((always_inline)) { x[i] = load(re, im, j + i * half); });
+      unrolled<4>([&](auto i) __attribute__((always_inline)) { x[i] = load(re, im, j + i * half); });
       butterfly(x[0], x[2], load(w.re, w.im, 2 * half + j));
       butterfly(x[1], x[3], load(w.re, w.im, 3 * half + j));
       const Complex inner = load(w.re, w.im, half + j);
       butterfly(x[0], x[1], inner);
       butterfly(x[2], x[3], inner);
-      ring::unrolled<4>([&](auto i) __attribute__((always_inline)) { store(re, im, j + i * half, x[i]); });
+      unrolled<4>([&](auto i) __attribute__((always_inline)) { store(re, im, j + i * half, x[i]); });
     }
   }
 
@@ -88,23 +88,23 @@ struct EmbeddingPasses {
     Vec largest = Lanes::broadcast(0);
     for (std::size_t block = 0, position = 0; block < blocks; ++block) {
       Vec r[kLanes], v[kLanes];
-      ring::unrolled<static_cast<int>(kLanes)>([&](auto i) __attribute__((always_inline)) {
+      unrolled<static_cast<int>(kLanes)>([&](auto i) __attribute__((always_inline)) {
         constexpr std::size_t kRow = reversed(i, kLogLanes);
         r[i] = Lanes::load(re + kRow * rows + block * kLanes);
         v[i] = Lanes::load(im + kRow * rows + block * kLanes);
       });
       Lanes::transpose(r);
       Lanes::transpose(v);
-      ring::unrolled<kLogLanes>([&](auto s) __attribute__((always_inline)) {
+      unrolled<kLogLanes>([&](auto s) __attribute__((always_inline)) {
         constexpr std::size_t kHalf = kLanes >> (s + 1);
-        ring::unrolled<static_cast<int>(kLanes / 2)>([&](auto b) __attribute__((always_inline)) {
+        unrolled<static_cast<int>(kLanes / 2)>([&](auto b) __attribute__((always_inline)) {
           constexpr std::size_t kJ = b % kHalf, kLow = b / kHalf * 2 * kHalf + kJ;
           Complex low{r[kLow], v[kLow]}, high{r[kLow + kHalf], v[kLow + kHalf]};
           butterfly(low, high, {Lanes::broadcast(w.re[kHalf + kJ]), Lanes::broadcast(w.im[kHalf + kJ])});
           r[kLow] = low.re, v[kLow] = low.im, r[kLow + kHalf] = high.re, v[kLow + kHalf] = high.im;
         });
       });
-      ring::unrolled<static_cast<int>(kLanes)>([&](auto k) __attribute__((always_inline)) {
+      unrolled<static_cast<int>(kLanes)>([&](auto k) __attribute__((always_inline)) {
         std::uint32_t* to = out + reversed(k, kLogLanes) * rows + position;
         const Vec real = Lanes::mul(r[k], scale), imaginary = Lanes::mul(v[k], scale);
         largest = Lanes::larger(Lanes::larger(largest, real), imaginary);

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "ring/kernels/unrolled.h"
+#include "base/unrolled.h"
 
 namespace hearth::ring::avx2 {
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "ring/kernels/unrolled.h"
+#include "base/unrolled.h"
 
 namespace hearth::ring {
 

@@ -4,7 +4,7 @@
 
 #define HEARTH_INLINE [[gnu::always_inline]] inline
 
-namespace hearth::ring {
+namespace hearth {
 
 /// Calls f(integral_constant i) for i < kCount, unrolled, so that arrays indexed by i live in registers.
 template <int kCount, typename F>
@@ -15,4 +15,4 @@ HEARTH_INLINE void unrolled(F&& f) {
   (std::make_integer_sequence<int, kCount>{});
 }
 
-}  // namespace hearth::ring
+}  // namespace hearth
