@@ -27,9 +27,10 @@ struct Calibration {
   std::vector<ValueRange> values;  ///< indexed by ValueId
 };
 
-/// Runs the reference executor on every input and records the range of every value. Parallel over inputs; the result
-/// does not depend on the number of threads. Throws Error(kInvalidArgument) for no inputs, Error(kMismatch) for a wrong
-/// shape, Error(kInvalidArgument) naming the node if a value is not finite.
+/// Runs the reference executor on every input and records the range of every value. Parallel over inputs, of which each
+/// thread holds only the values still needed for one; the result does not depend on the number of threads. Throws
+/// Error(kInvalidArgument) for no inputs, Error(kMismatch) for a wrong shape, Error(kInvalidArgument) naming the node
+/// if a value is not finite.
 Calibration calibrate(const Graph& graph, std::span<const Tensor> inputs);
 
 /// Splits an array {count, ...} into `count` tensors {1, ...}, e.g. images read from a .npy file, in the shape

@@ -280,14 +280,21 @@ std::vector<Tensor> run_all(const Graph& graph, const Tensor& input) {
 }
 
 Tensor run(const Graph& graph, const Tensor& input) {
+  return run_visiting(graph, input, [](ValueId, const Tensor&) {});
+}
+
+Tensor run_visiting(const Graph& graph, const Tensor& input, const Visitor& visit) {
   const std::vector<std::vector<ValueId>> users = graph.users();
   std::vector<Tensor> values(graph.nodes.size());
-  values[0] = with_input_shape(graph, input);
-  for (ValueId id = 1; id < graph.nodes.size(); ++id) {
-    values[id] = evaluate_node(graph, id, values);
-    for (const ValueId used : graph.nodes[id].inputs) {
-      if (users[used].back() == id && used != graph.output) values[used] = Tensor();
-    }
+  const auto free_after = [&](ValueId id, ValueId user) {
+    const bool used = users[id].empty() || users[id].back() <= user;
+    if (used && id != graph.output) values[id] = Tensor();
+  };
+  for (ValueId id = 0; id < graph.nodes.size(); ++id) {
+    values[id] = id == 0 ? with_input_shape(graph, input) : evaluate_node(graph, id, values);
+    visit(id, values[id]);
+    for (const ValueId used : graph.nodes[id].inputs) free_after(used, id);
+    free_after(id, id);
   }
   return std::move(values[graph.output]);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "nn/graph.h"
@@ -15,6 +16,11 @@ std::vector<Tensor> run_all(const Graph& graph, const Tensor& input);
 
 /// Only the output; intermediate values are freed once used.
 Tensor run(const Graph& graph, const Tensor& input);
+
+/// Calls visit(id, value) for every node, ascending, as soon as its value is known; a value is freed once used. So all
+/// values can be looked at where run_all() would not fit memory. Returns the output.
+using Visitor = std::function<void(ValueId, const Tensor&)>;
+Tensor run_visiting(const Graph& graph, const Tensor& input, const Visitor& visit);
 
 /// One operator on given inputs; the result has infer_shape(op, shapes of inputs).
 Tensor evaluate(const Op& op, const std::vector<const Tensor*>& inputs);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -40,6 +41,37 @@ TEST(Calibrate, RangesByHand) {
   EXPECT_EQ(out.values[1].overall.min, 0);
 }
 
+/// The range of one channel of a {2, 3, 37} value, element by element.
+Range range_by_definition(const Tensor& x, std::size_t channel) {
+  Range out{x.data[channel * 37], x.data[channel * 37], 0, 0};
+  double squares = 0;
+  for (std::size_t i = 0; i < x.data.size(); ++i) {
+    if (i / 37 % 3 != channel) continue;
+    out.min = std::min(out.min, x.data[i]);
+    out.max = std::max(out.max, x.data[i]);
+    out.abs_max = std::max(out.abs_max, std::abs(x.data[i]));
+    squares += double{x.data[i]} * x.data[i];
+  }
+  out.rms = static_cast<float>(std::sqrt(squares / 74));
+  return out;
+}
+
+TEST(Calibrate, LongChannelsInSeveralRuns) {
+  Graph graph;
+  graph.add("x", Input{{1, 222}});
+  graph.add("parts", Reshape{{2, 3, 37}}, {0});
+  const Tensor x = random_tensor({1, 222}, 1);
+  const Calibration out = calibrate(graph, std::vector<Tensor>{x});
+  ASSERT_EQ(out.values[1].channels.size(), 3U);
+  for (std::size_t c = 0; c < 3; ++c) {
+    const Range expected = range_by_definition(x, c);
+    EXPECT_EQ(out.values[1].channels[c].min, expected.min);
+    EXPECT_EQ(out.values[1].channels[c].max, expected.max);
+    EXPECT_EQ(out.values[1].channels[c].abs_max, expected.abs_max);
+    EXPECT_FLOAT_EQ(out.values[1].channels[c].rms, expected.rms);
+  }
+}
+
 TEST(Calibrate, ThreadsDoNotChangeTheResult) {
   std::vector<Tensor> inputs;
   for (std::uint32_t i = 0; i < 150; ++i) inputs.push_back(random_tensor({1, 2, 1, 2}, i));
@@ -63,6 +95,9 @@ TEST(Calibrate, RefusesNothingWrongShapesAndInfinities) {
   const std::vector<Tensor> large = {Tensor({1, 2, 1, 2}, {1e30F, 0, 0, 0})};
   const std::string message = message_of([&] { calibrate(graph, large); }, ErrorKind::kInvalidArgument);
   EXPECT_NE(message.find("'square'"), std::string::npos) << message;
+  Tensor undefined(Shape{1, 2, 1, 2});
+  undefined.data[3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_NE(message_of([&] { calibrate(graph, std::vector<Tensor>{undefined}); }, ErrorKind::kInvalidArgument), "");
 }
 
 TEST(Calibrate, SplitsABatch) {

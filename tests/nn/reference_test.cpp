@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "onnx_builder.h"
+#include "random_graph.h"
 
 namespace hearth::nn {
 namespace {
@@ -262,6 +263,22 @@ TEST(Reference, RunGivesTheOutputOfRunAll) {
   EXPECT_EQ(run(graph, row({3, -1})), all[2]);
   EXPECT_EQ(run(graph, Tensor(Shape{2}, {3, -1})), all[2]);
   EXPECT_NE(testing::message_of([&] { run(graph, row({1, 2, 3})); }, ErrorKind::kMismatch), "");
+}
+
+TEST(Reference, VisitsEveryValueInOrder) {
+  for (std::uint32_t seed = 0; seed < 20; ++seed) {
+    const Graph graph = testing::random_graph(seed);
+    const Tensor x = random_tensor(graph.input_shape(), seed);
+    const std::vector<Tensor> all = run_all(graph, x);
+    std::vector<Tensor> visited;
+    const Tensor y = run_visiting(graph, x, [&](ValueId id, const Tensor& value) {
+      EXPECT_EQ(id, visited.size());
+      visited.push_back(value);
+    });
+    EXPECT_EQ(visited, all);
+    EXPECT_EQ(y, all[graph.output]);
+    EXPECT_EQ(run(graph, x), y);
+  }
 }
 
 }  // namespace
