@@ -113,6 +113,13 @@ struct Evaluator {
   }
 
   Tensor operator()(const Activation& op) const {
+    // What evaluate() says of the commonest two, where the compiler can see that it is the same for every element.
+    if (op.kind == ActivationKind::kRelu) {
+      return map([](std::size_t, double v) { return std::max(v, 0.0); });
+    }
+    if (op.kind == ActivationKind::kClip) {
+      return map([low = op.a, high = op.b](std::size_t, double v) { return std::min(std::max(v, low), high); });
+    }
     return map([&](std::size_t, double v) { return evaluate(op, v); });
   }
   Tensor operator()(const Max&) const {

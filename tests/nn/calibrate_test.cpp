@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/system.h"
 #include "onnx_builder.h"
 
 namespace hearth::nn {
@@ -70,6 +71,18 @@ TEST(Calibrate, LongChannelsInSeveralRuns) {
     EXPECT_EQ(out.values[1].channels[c].abs_max, expected.abs_max);
     EXPECT_FLOAT_EQ(out.values[1].channels[c].rms, expected.rms);
   }
+}
+
+// All values of the one input take 768 MiB; the limit leaves room for what sanitizers keep of freed memory.
+TEST(Calibrate, ValuesAreFreedAfterTheirLastUse) {
+  constexpr std::int64_t kValues = 48;
+  Graph graph;
+  graph.add("x", Input{{1, 1, 2048, 2048}});
+  for (ValueId id = 1; id < kValues; ++id) graph.add("relu", Activation{}, {id - 1});
+  const std::size_t before = peak_rss_bytes();
+  const Calibration out = calibrate(graph, std::vector<Tensor>{Tensor(Shape{1, 1, 2048, 2048}, 1.0F)});
+  EXPECT_EQ(out.values.back().overall.max, 1);
+  EXPECT_LT(peak_rss_bytes() - before, std::size_t{500} << 20);
 }
 
 TEST(Calibrate, ThreadsDoNotChangeTheResult) {

@@ -40,7 +40,13 @@ inline std::vector<Tensor> photographs(const char* folder) {
   return images_of(folder, {0.485F, 0.456F, 0.406F}, {0.229F, 0.224F, 0.225F}, 1 / 255.0F);
 }
 
-/// Largest difference between the graph's output and the recorded logits on the first `count` images.
+/// The images of MobileNetV2: bytes from -1 to 1.
+inline std::vector<Tensor> centred_photographs(const char* folder) {
+  return images_of(folder, {1, 1, 1}, {1, 1, 1}, 1 / 127.5F);
+}
+
+/// Largest difference between the graph's output and the recorded logits on the first `count` images, whose
+/// labels must agree.
 inline double logit_error(const Graph& graph, const std::vector<Tensor>& images, const std::filesystem::path& logits,
                           std::size_t count) {
   const NpyArray expected = read_npy(kData / logits);
@@ -49,6 +55,10 @@ inline double logit_error(const Graph& graph, const std::vector<Tensor>& images,
   for (std::size_t i = 0; i < count; ++i) {
     const Tensor y = run(graph, images[i]);
     EXPECT_EQ(y.data.size(), classes);
+    const auto from = expected.values.begin() + static_cast<std::ptrdiff_t>(i * classes);
+    EXPECT_EQ(std::ranges::max_element(y.data) - y.data.begin(),
+              std::max_element(from, from + std::ssize(y.data)) - from)
+        << "label of image " << i;
     for (std::size_t k = 0; k < classes; ++k) {
       worst = std::max(worst, std::abs(double{y.data[k]} - expected.values[i * classes + k]));
     }
