@@ -17,6 +17,7 @@ constexpr std::size_t kCells = 256;  // of the histogram of an activation's inpu
 struct Inputs {
   double largest = 0, square_sum = 0, slope_sum = 0;
   std::int64_t count = 0;
+  std::vector<double> density;  ///< how often each cell of the range was met
 };
 
 double derivative(const nn::Activation& f, double x, double step) {
@@ -29,20 +30,38 @@ double tail(double bound, double largest, double count) {
   return largest <= 0 ? 0 : std::exp(-std::log(std::max(count, 2.0)) * bound / largest);
 }
 
+/// Values of all nodes that are kept at once; beyond, inputs are evaluated again for every pass.
+constexpr std::int64_t kKeptValues = std::int64_t{1} << 26;
+
 class Calibrator {
  public:
   Calibrator(ArithGraph& graph, const std::vector<std::vector<double>>& inputs, const ActivationOptions& options)
-      : graph_(graph), options_(options), classes_(scale_classes(graph)) {
-    for (const auto& input : inputs) values_.push_back(evaluate(graph, input));
+      : graph_(graph), inputs_(inputs), options_(options), classes_(scale_classes(graph)) {
+    std::int64_t each = 0;
+    for (std::size_t i = 0; i < graph.nodes.size(); ++i) each += graph.size(static_cast<int>(i));
+    if (each * static_cast<std::int64_t>(inputs.size()) > kKeptValues) return;
+    for (const auto& input : inputs) kept_.push_back(evaluate(graph, input));
   }
 
   std::vector<ActivationReport> run() {
-    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
-      if (!activation(i)) continue;
-      seen_[i] = look(i);
+    for_each_input([&](std::size_t i, double x) {
+      Inputs& seen = seen_[i];
+      seen.largest = std::max(seen.largest, std::abs(x));
+      seen.square_sum += x * x;
+      ++seen.count;
+    });
+    for (const auto& [i, seen] : seen_) {
       double& largest = largest_[operand_class(i)];
-      largest = std::max(largest, seen_[i].largest);
+      largest = std::max(largest, seen.largest);
     }
+    for (auto& [i, seen] : seen_) seen.density.assign(kCells, 0);
+    for_each_input([&](std::size_t i, double x) {
+      Inputs& seen = seen_.at(i);
+      const double step = std::max(seen.largest, 1e-6) * 1e-6;
+      seen.slope_sum += std::pow(derivative(activation(i)->function, x, step), 2);
+      const double at = (x / bound(i) + 1) / 2 * kCells;
+      ++seen.density[static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(kCells - 1)))];
+    });
     std::vector<ActivationReport> reports;
     for (const auto& [i, seen] : seen_) reports.push_back(fit(i, seen));
     return reports;
@@ -52,37 +71,24 @@ class Calibrator {
   arith::Activation* activation(std::size_t i) { return std::get_if<arith::Activation>(&graph_.nodes[i].op); }
   std::size_t operand(std::size_t i) const { return static_cast<std::size_t>(graph_.nodes[i].inputs[0]); }
   int operand_class(std::size_t i) const { return classes_[operand(i)]; }
+  double bound(std::size_t i) const { return options_.margin * std::max(largest_.at(operand_class(i)), 1e-6); }
 
+  /// f(activation, value) for every value that an activation reads, on all inputs.
   template <typename F>
-  void for_each_input(std::size_t i, const F& f) const {
-    for (const auto& values : values_) {
-      for (const double x : values[operand(i)]) f(x);
+  void for_each_input(const F& f) {
+    for (std::size_t k = 0; k < inputs_.size(); ++k) {
+      const auto values = kept_.empty() ? evaluate(graph_, inputs_[k]) : std::vector<std::vector<double>>{};
+      for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+        if (!activation(i)) continue;
+        for (const double x : (kept_.empty() ? values : kept_[k])[operand(i)]) f(i, x);
+      }
     }
-  }
-
-  Inputs look(std::size_t i) {
-    Inputs seen;
-    for_each_input(i, [&](double x) {
-      seen.largest = std::max(seen.largest, std::abs(x));
-      seen.square_sum += x * x;
-      ++seen.count;
-    });
-    const nn::Activation& f = activation(i)->function;
-    const double step = std::max(seen.largest, 1e-6) * 1e-6;
-    for_each_input(i, [&](double x) { seen.slope_sum += std::pow(derivative(f, x, step), 2); });
-    return seen;
   }
 
   ActivationReport fit(std::size_t i, const Inputs& seen) {
     arith::Activation& op = *activation(i);
-    const double largest = largest_.at(operand_class(i));
-    const double bound = options_.margin * std::max(largest, 1e-6);
-    FourierFitOptions fit_options{.degree = options_.degree, .rho = options_.rho};
-    fit_options.density.assign(kCells, 0);
-    for_each_input(i, [&](double x) {
-      const double at = (x / bound + 1) / 2 * kCells;
-      ++fit_options.density[static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(kCells - 1)))];
-    });
+    const double bound = this->bound(i);
+    FourierFitOptions fit_options{.degree = options_.degree, .rho = options_.rho, .density = seen.density};
     const std::vector<double> kinks = nn::kinks(op.function);
     op.series = fit_fourier([&](double x) { return nn::evaluate(op.function, x); }, bound, fit_options, kinks);
     const auto count = static_cast<double>(seen.count);
@@ -106,9 +112,10 @@ class Calibrator {
   }
 
   ArithGraph& graph_;
+  const std::vector<std::vector<double>>& inputs_;
   const ActivationOptions& options_;
   std::vector<int> classes_;
-  std::vector<std::vector<std::vector<double>>> values_;  // [input][node]
+  std::vector<std::vector<std::vector<double>>> kept_;  // [input][node]
   std::map<std::size_t, Inputs> seen_;
   std::map<int, double> largest_;  // of a class
 };

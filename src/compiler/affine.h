@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "compiler/program/layer_matrix.h"
@@ -66,5 +67,22 @@ void canonicalise(Affine& affine);
 
 /// Applies in double precision.
 std::vector<double> apply_affine(const Affine& affine, const std::vector<double>& x);
+
+/// What an affine operator is as a layer whose matrix is too large to be listed: weights of `layer`, the bias element
+/// by element. `pooled`: the layer is 1 x 1 and its results are summed over the image.
+struct Layer {
+  std::shared_ptr<const Convolution> layer;
+  std::vector<double> bias;
+  bool pooled = false;
+};
+
+/// Of the operators that to_convolution knows, and BatchNorm and MulConstant with one factor a channel. Throws
+/// Error(kUnsupported), naming the operator's node, for others.
+Layer to_layer(const std::string& node, const nn::Op& op, const nn::Shape& input, const nn::Shape& output);
+/// Applies the layer; sums in double, values rounded to float32.
+std::vector<double> apply_convolution(const Convolution& layer, bool pooled, const std::vector<double>& bias,
+                                      const std::vector<double>& x);
+/// Number of products of a layer, that is, of weights that its matrix would have (borders included).
+double products_of(const nn::Op& op, const nn::Shape& input, const nn::Shape& output);
 
 }  // namespace hearth::compiler

@@ -76,7 +76,7 @@ std::vector<std::vector<double>> evaluate_with(const ArithGraph& graph, const st
     };
     values.push_back(std::visit(
         Overload{[&](const arith::Input&) { return input; },
-                 [&](const arith::Linear& o) { return apply_affine(o.affine, x(0)); },
+                 [&](const arith::Linear& o) { return apply_linear(o, x(0)); },
                  [&](const arith::Add& o) {
                    return map([&](auto e) { return x(0)[e] + (o.subtract ? -x(1)[e] : x(1)[e]); });
                  },
@@ -113,6 +113,23 @@ std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::ve
   return evaluate_with(graph, input, disturb);
 }
 
+std::vector<double> apply_linear(const arith::Linear& linear, const std::vector<double>& x) {
+  if (linear.implicit) return apply_convolution(*linear.layer, linear.pooled, linear.affine.bias, x);
+  return apply_affine(linear.affine, x);
+}
+
+double weight_energy(const arith::Linear& linear) {
+  double sum = 0;
+  if (!linear.implicit) {
+    for (const Weight& w : linear.affine.weights) sum += w.weight * w.weight;
+    return sum / static_cast<double>(linear.affine.rows);
+  }
+  const Convolution& c = *linear.layer;
+  for (const float w : c.weights) sum += double{w} * w;
+  const bool sums = linear.pooled && c.kernel == std::array{1, 1};
+  return sum / c.out[0] * (sums ? c.in[1] * c.in[2] : 1);
+}
+
 std::string to_string(const ArithGraph& graph) {
   std::string text;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -120,8 +137,9 @@ std::string to_string(const ArithGraph& graph) {
     const std::string what = std::visit(
         Overload{[](const arith::Input&) { return std::string("input"); },
                  [](const arith::Linear& o) {
-                   return fmt::format("linear {} x {}, {} weights", o.affine.rows, o.affine.columns,
-                                      o.affine.weights.size());
+                   return fmt::format("{} {} x {}, {} weights", o.implicit ? (o.pooled ? "pooled" : "layer") : "linear",
+                                      o.affine.rows, o.affine.columns,
+                                      o.implicit ? o.layer->weights.size() : o.affine.weights.size());
                  },
                  [](const arith::Add& o) { return std::string(o.subtract ? "subtract" : "add"); },
                  [](const arith::Multiply&) { return std::string("multiply"); },

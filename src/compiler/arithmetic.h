@@ -23,6 +23,9 @@ struct Linear {
   Affine affine;
   /// What A is the matrix of, where that is one layer; b is always the affine map's own.
   std::shared_ptr<const Convolution> layer = {};
+  /// The weights of A are not listed in `affine`: they are those of `layer`.
+  bool implicit = false;
+  bool pooled = false;  ///< of an implicit layer: it makes a vector of the image, see compiler::Layer
 };
 /// y = a + b or a - b.
 struct Add {
@@ -77,10 +80,22 @@ struct ArithGraph {
   std::vector<std::vector<int>> users() const;
 };
 
+/// How linear operators are kept.
+enum class LinearForm : std::uint8_t {
+  kListed,   ///< as sparse matrices, weight by weight
+  kImplicit  ///< as layers: for networks whose matrices are too large to be listed
+};
+
 /// Reduces a simplified graph. Fuses chains of linear operators, offsets into biases, and per-channel quadratics into
 /// their neighbours, so that multiplicative depth is least. Throws Error(kUnsupported) naming the node for polynomials
-/// of degree above 2 that differ by channel.
-ArithGraph reduce(const nn::Graph& simplified);
+/// of degree above 2 that differ by channel, and, with implicit layers, for operators that are none.
+ArithGraph reduce(const nn::Graph& simplified, LinearForm form = LinearForm::kListed);
+
+/// A x + b.
+std::vector<double> apply_linear(const arith::Linear& linear, const std::vector<double>& x);
+/// Mean over rows of the sum of squared weights: by how much independent errors of mean square 1 grow. Borders of
+/// implicit layers are taken for interior.
+double weight_energy(const arith::Linear& linear);
 
 /// Appends a multiplication by one where slots of the output's ciphertexts may hold more than the output: what a slice
 /// dropped, or the constant of a polynomial. The client decrypts all slots and must learn the output only. Costs a

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "compiler/grid_plan.h"
 #include "compiler/lower.h"
 #include "compiler/predict.h"
 #include "compiler/simulate.h"
@@ -44,6 +45,26 @@ struct Candidate {
   double relative_error() const { return lowered.output_error / std::max(output_rms, 1e-30); }
 };
 
+/// Empty when the slots do not hold an image that they must hold.
+std::optional<LayoutPlan> lay_out(const ArithGraph& graph, int slots) {
+  const bool implicit = std::ranges::any_of(graph.nodes, [](const ArithNode& node) {
+    const auto* linear = std::get_if<arith::Linear>(&node.op);
+    return linear && linear->implicit;
+  });
+  return implicit ? plan_on_grid(graph, slots) : choose_layouts(graph, slots);
+}
+
+/// Matrices of more weights than this in all are not listed.
+constexpr double kListedWeights = 0x1p28;
+
+LinearForm choose_form(const nn::Graph& graph) {
+  double weights = 0;
+  for (const nn::Node& node : graph.nodes) {
+    if (is_affine(node.op)) weights += products_of(node.op, graph.nodes[node.inputs[0]].shape, node.shape);
+  }
+  return weights > kListedWeights ? LinearForm::kImplicit : LinearForm::kListed;
+}
+
 /// Tries ring degrees from small to large until the predicted precision suffices; keeps the most precise otherwise.
 class Chooser {
  public:
@@ -58,9 +79,10 @@ class Chooser {
     const int to = options_.log_n ? options_.log_n : kLargestLogN;
     for (int log_n = from; log_n <= to; ++log_n) {
       if (!fits(log_n)) continue;
-      const LayoutPlan plan = choose_layouts(align_scales(graph_), 1 << (log_n - 1));
+      const std::optional<LayoutPlan> plan = lay_out(align_scales(graph_), 1 << (log_n - 1));
+      if (!plan) continue;
       for (const int base_primes : {1, 2}) {
-        std::optional<Candidate> candidate = attempt(plan, log_n, base_primes);
+        std::optional<Candidate> candidate = attempt(*plan, log_n, base_primes);
         if (!candidate) continue;
         const bool enough = candidate->relative_error() <= options_.target_error;
         if (!best_ || candidate->relative_error() < best_->relative_error()) best_ = std::move(candidate);
@@ -140,7 +162,9 @@ class BootstrapChooser {
     begin(options_, "activations");
     candidate.activations = calibrate_activations(graph, inputs_, options_.activations);
     begin(options_, "layout");
-    candidate.plan = choose_layouts(graph, 1 << (log_n - 1));
+    std::optional<LayoutPlan> plan = lay_out(graph, 1 << (log_n - 1));
+    if (!plan) return std::nullopt;
+    candidate.plan = std::move(*plan);
     // Repacking may have made stretches longer; periods and ciphertexts are known only now.
     BootstrapNeeds final_needs = needs(log_n, linear_levels(candidate.plan.graph), candidate.plan.graph);
     final_needs.log_period = 0;
@@ -282,7 +306,7 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   const auto inputs = as_vectors(graph, calibration);
   begin(options, "simplify");
   const nn::Graph simple = equalised(nn::simplify(graph), calibration);
-  const ArithGraph reduced = mask_output(reduce(simple));
+  const ArithGraph reduced = mask_output(reduce(simple, options.linear_form.value_or(choose_form(simple))));
   Chooser plain(reduced, inputs, options);
   const bool bootstraps = has_activations(reduced) || !plain.possible();
   Candidate chosen = bootstraps ? BootstrapChooser(reduced, inputs, options).run() : plain.run();

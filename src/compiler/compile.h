@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct CompileOptions {
   double margin = 2.0;  ///< outputs may exceed the largest calibrated |output| by this factor before they wrap around
   double target_error = 1e-4;  ///< wanted rms output error over output rms; a larger ring is tried when predicted worse
   ActivationOptions activations;
+  /// How linear operators are kept; by default as matrices unless those have too many weights to be listed.
+  std::optional<LinearForm> linear_form;
   int simulated_inputs = 32;  ///< calibration inputs, at most, on which the simulation is run
   int threads = 0;            ///< for the time prediction; 0: hearth::threads()
   /// Costs on the machine that will run the program; null: this machine is measured. For the time prediction only.

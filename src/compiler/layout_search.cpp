@@ -285,7 +285,12 @@ std::string to_string(const LayoutPlan& plan) {
     const ArithNode& node = plan.graph.nodes[i];
     const Layout& layout = plan.layouts[i];
     std::string cost;
-    if (const auto* linear = std::get_if<arith::Linear>(&node.op)) {
+    if (!plan.matrices.empty() && plan.matrices[i]) {
+      const GridLayout& grid = *plan.grids[i];
+      cost =
+          fmt::format("  {} diagonals, grid of {} rows, {} columns and {} slots, {} phases",
+                      plan.matrices[i]->shape().diagonals.size(), grid.rows, grid.columns(), grid.pitch, grid.phases);
+    } else if (const auto* linear = std::get_if<arith::Linear>(&node.op)) {
       const Layout& in = plan.layouts[static_cast<std::size_t>(node.inputs[0])];
       const PlacementCost c = placement_cost(linear->affine, in, layout, plan.costs, linear->layer.get());
       cost =

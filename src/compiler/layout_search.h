@@ -6,6 +6,7 @@
 
 #include "compiler/arithmetic.h"
 #include "compiler/diagonals.h"
+#include "compiler/program/grid_matrix.h"
 #include "compiler/program/layout.h"
 
 namespace hearth::compiler {
@@ -15,8 +16,11 @@ namespace hearth::compiler {
 struct LayoutPlan {
   ArithGraph graph;
   std::vector<Layout> layouts;  ///< one a node
-  LayoutCosts costs;            ///< that were compared
-  double cost = 0;              ///< in hoisted rotations, see PlacementCost
+  /// Of graphs on one grid (grid_plan.h), one a node; empty for others. `matrices`: null where the node is no layer.
+  std::vector<GridLayoutPtr> grids;
+  std::vector<std::shared_ptr<const GridMatrix>> matrices;
+  LayoutCosts costs;  ///< that were compared
+  double cost = 0;    ///< in hoisted rotations, see PlacementCost
 };
 
 /// Layouts that a tensor of this shape may take on ciphertexts of `slots` slots. Each is a grid of (channel, row,

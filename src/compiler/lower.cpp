@@ -9,11 +9,16 @@
 #include "base/error.h"
 #include "ckks/polynomial.h"
 #include "compiler/diagonals.h"
+#include "compiler/grid_plan.h"
+#include "compiler/rotation_keys.h"
 
 namespace hearth::compiler {
 namespace {
 
 using arith::Linear;
+
+/// Rotation keys that the layers on a grid may use.
+constexpr std::size_t kGridKeys = 300;
 
 double square(double x) { return x * x; }
 
@@ -26,8 +31,7 @@ struct LinearNoise {
 
 LinearNoise linear_noise(const Affine& affine, const Layout& in, const Layout& out) {
   LinearNoise noise;
-  for (const Weight& w : affine.weights) noise.energy += square(w.weight);
-  noise.energy /= static_cast<double>(affine.rows);
+  noise.energy = weight_energy({affine});
   const double copies = static_cast<double>(std::max(in.period, out.period)) / out.period;
   const double diagonals = static_cast<double>(placement_cost(affine, in, out).diagonals) / out.ciphertexts;
   noise.products = diagonals * copies;
@@ -35,8 +39,17 @@ LinearNoise linear_noise(const Affine& affine, const Layout& in, const Layout& o
   return noise;
 }
 
+LinearNoise linear_noise(const arith::Linear& linear, const GridMatrix& matrix) {
+  const double copies = static_cast<double>(matrix.in()->period()) / matrix.out()->period();
+  return {.energy = weight_energy(linear),
+          .products = static_cast<double>(matrix.shape().diagonals.size()) / matrix.shape().outputs * copies,
+          .period = matrix.out()->pitch};
+}
+
 LinearNoise linear_noise(const LayoutPlan& plan, int i) {
   const ArithNode& node = plan.graph.nodes[static_cast<std::size_t>(i)];
+  const auto* linear = std::get_if<Linear>(&node.op);
+  if (linear && linear->implicit) return linear_noise(*linear, *plan.matrices[static_cast<std::size_t>(i)]);
   if (std::holds_alternative<arith::Rescale>(node.op)) return {1, 1, 1};
   return linear_noise(std::get<Linear>(node.op).affine, plan.layouts[static_cast<std::size_t>(node.inputs[0])],
                       plan.layouts[static_cast<std::size_t>(i)]);
@@ -192,6 +205,7 @@ class Lowerer {
         levels_(assign_levels(plan.graph, bootstrap ? static_cast<int>(bootstrap->stc_radices.size()) : 0)),
         scales_(plan, levels_, ranges, parameters, margin) {
     out_.program.bootstrap = bootstrap;
+    if (!plan.grids.empty()) prepare_grid();
   }
 
   Lowered run() {
@@ -219,6 +233,22 @@ class Lowerer {
   }
 
  private:
+  /// What layers on a grid decide together: their splits share keys.
+  void prepare_grid() {
+    margins_ = margin_values(plan_.graph);
+    std::vector<const ckks::MapShape*> shapes;
+    std::vector<std::size_t> nodes;
+    for (std::size_t i = 0; i < plan_.matrices.size(); ++i) {
+      if (!plan_.matrices[i]) continue;
+      shapes.push_back(&plan_.matrices[i]->shape());
+      nodes.push_back(i);
+    }
+    const std::vector<ckks::BsgsPlan> plans =
+        split_rotations(shapes, static_cast<int>(parameters_.slots()), {}, kGridKeys);
+    splits_.resize(plan_.matrices.size());
+    for (std::size_t k = 0; k < nodes.size(); ++k) splits_[nodes[k]] = plans[k];
+  }
+
   Value value(const ArithNode& n, std::size_t k) const { return value_[static_cast<std::size_t>(n.inputs[k])]; }
   double error(const ArithNode& n, std::size_t k) const { return out_.error[static_cast<std::size_t>(value(n, k))]; }
   const NodeRange& range(const ArithNode& n, std::size_t k) const {
@@ -237,15 +267,38 @@ class Lowerer {
     return static_cast<Value>(out_.program.instructions.size()) - 1;
   }
 
-  Value emit(int i, const ArithNode&, const arith::Input&) { return push(i, InputOp{}, noise_.fresh / scales_[i], noise_.fresh / scales_[i]); }
+  Value emit(int i, const ArithNode&, const arith::Input&) {
+    return push(i, InputOp{}, noise_.fresh / scales_[i], noise_.fresh / scales_[i]);
+  }
 
   Value emit(int i, const ArithNode& n, const Linear& op) {
     const Layout &in = layout(n.inputs[0]), &out = layout(i);
+    if (op.implicit) return layer(i, n, op);
     if (auto compact = compact_weights(op, in, out)) {
       return linear(i, n, std::move(*compact), fold_steps(in, out), place_bias(op.affine.bias, out));
     }
     PlacedAffine placed = place(op.affine, in, out);
     return linear(i, n, std::move(placed.map), std::move(placed.folds), std::move(placed.bias));
+  }
+
+  /// A layer on the grid. A bias of one value a channel is kept as that.
+  Value layer(int i, const ArithNode& n, const Linear& op) {
+    const auto& matrix = plan_.matrices[static_cast<std::size_t>(i)];
+    const std::vector<double>& bias = op.affine.bias;
+    const std::size_t plane = bias.size() / static_cast<std::size_t>(matrix->layer()->out[0]);
+    bool by_channel = true;
+    std::vector<float> channels;
+    for (std::size_t e = 0; e < bias.size(); ++e) {
+      if (e % plane == 0) channels.push_back(static_cast<float>(bias[e]));
+      by_channel = by_channel && bias[e] == bias[e / plane * plane];
+    }
+    LinearOp made;
+    if (by_channel) {
+      made.channel_bias = std::move(channels);
+      made.margin = margins_[static_cast<std::size_t>(i)];
+    }
+    return linear(i, n, matrix, matrix->fold_steps(),
+                  by_channel ? std::vector<std::vector<double>>{} : place_bias(bias, layout(i)), std::move(made));
   }
 
   /// The layer that a matrix comes from, where that takes less memory than its diagonals.
@@ -273,13 +326,14 @@ class Lowerer {
   }
 
   Value linear(int i, const ArithNode& n, LinearWeights weights, std::vector<int> folds,
-               std::vector<std::vector<double>> bias) {
+               std::vector<std::vector<double>> bias, LinearOp op = {}) {
     const int work = levels_.work[static_cast<std::size_t>(i)];
     const double in = scales_[n.inputs[0]];
-    LinearOp op;
     op.x = value(n, 0);
     op.plain_scale = scales_[i] * parameters_.level_modulus(work) / in;
-    op.plan = plan_at(shape_of(weights), static_cast<int>(parameters_.slots()), plan_.costs);
+    const bool on_grid = std::holds_alternative<std::shared_ptr<const GridMatrix>>(weights);
+    op.plan = on_grid ? splits_[static_cast<std::size_t>(i)]
+                      : plan_at(shape_of(weights), static_cast<int>(parameters_.slots()), plan_.costs);
     op.folds = std::move(folds);
     op.bias = std::move(bias);
     op.map = std::move(weights);
@@ -357,6 +411,8 @@ class Lowerer {
   NoiseModel noise_;
   Levels levels_;
   Scales scales_;
+  std::vector<double> margins_;         // of layers on a grid
+  std::vector<ckks::BsgsPlan> splits_;  // likewise
   std::vector<Value> value_;
   std::vector<std::shared_ptr<const Layout>> layouts_;  // of layers kept as such
   Lowered out_;

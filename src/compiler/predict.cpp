@@ -35,7 +35,10 @@ double bytes_of(const ckks::LinearMap& map) {
   return bytes;
 }
 
-double bytes_of(const std::shared_ptr<const LayerMatrix>& matrix) { return static_cast<double>(matrix->bytes()); }
+template <typename Matrix>
+double bytes_of(const std::shared_ptr<const Matrix>& matrix) {
+  return static_cast<double>(matrix->bytes());
+}
 
 /// Bytes of weights that are not encoded: all while the program is loaded, later those of maps that are encoded in
 /// every run.

@@ -104,18 +104,35 @@ class SlotSimulation {
   std::vector<Slots> slots_;
 };
 
+/// Ranges on one input where slots without an element hold nothing that matters: margins of a grid.
+void add_elements(const LayoutPlan& plan, const std::vector<std::vector<double>>& values, double share,
+                  std::vector<NodeRange>& ranges) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    for (const double v : values[i]) ranges[i].abs_max = std::max(ranges[i].abs_max, std::abs(v));
+    const double square = mean_square(values[i]);
+    const double slots = static_cast<double>(plan.layouts[i].ciphertexts) * plan.layouts[i].period;
+    ranges[i].slot_rms += square * static_cast<double>(values[i].size()) / slots * share;
+    ranges[i].rms += square * share;
+  }
+}
+
 }  // namespace
 
 std::vector<NodeRange> measure_ranges(const LayoutPlan& plan, const std::vector<std::vector<double>>& inputs) {
   std::vector<NodeRange> ranges(plan.graph.nodes.size());
   SlotSimulation simulation(plan);
+  const double share = 1 / static_cast<double>(inputs.size());
   for (const auto& input : inputs) {
     const auto values = evaluate(plan.graph, input);
+    if (!plan.grids.empty()) {
+      add_elements(plan, values, share, ranges);
+      continue;
+    }
     const auto& slots = simulation.run(values);
     for (std::size_t i = 0; i < values.size(); ++i) {
       for (const double v : slots[i]) ranges[i].abs_max = std::max(ranges[i].abs_max, std::abs(v));
-      ranges[i].slot_rms += mean_square(slots[i]) / static_cast<double>(inputs.size());
-      ranges[i].rms += mean_square(values[i]) / static_cast<double>(inputs.size());
+      ranges[i].slot_rms += mean_square(slots[i]) * share;
+      ranges[i].rms += mean_square(values[i]) * share;
     }
   }
   for (NodeRange& r : ranges) {

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "compiler/arithmetic.h"
+#include "compiler/layer_pool.h"
 #include "compiler/max_tree.h"
 
 namespace hearth::compiler {
@@ -22,7 +25,9 @@ std::vector<double> doubles(const std::vector<float>& v) { return {v.begin(), v.
 /// First pass: one or more arithmetic nodes per operator, no fusion.
 class Reducer {
  public:
-  explicit Reducer(const nn::Graph& graph) : graph_(graph) { out_.name = graph.name; }
+  Reducer(const nn::Graph& graph, LinearForm form) : graph_(graph), form_(form), users_(graph.users()) {
+    out_.name = graph.name;
+  }
 
   ArithGraph run() {
     for (const nn::Node& node : graph_.nodes) {
@@ -43,8 +48,15 @@ class Reducer {
 
   int affine(const nn::Node& node, std::int64_t stride) {
     const nn::Shape& shape = input_shape(node, 0);
+    if (form_ == LinearForm::kImplicit) return emit(node, implicit_layer(node, shape), {input(node, 0)}, stride);
     Linear linear{to_affine(node.op, shape, node.shape), to_convolution(node.op, shape, node.shape)};
     return emit(node, std::move(linear), {input(node, 0)}, stride);
+  }
+
+  static Linear implicit_layer(const nn::Node& node, const nn::Shape& shape) {
+    Layer layer = to_layer(node.name, node.op, shape, node.shape);
+    const std::int64_t rows = nn::element_count(node.shape), columns = nn::element_count(shape);
+    return {{rows, columns, {}, std::move(layer.bias)}, std::move(layer.layer), true, layer.pooled};
   }
 
   int convert(const nn::Node& node, const nn::Input&) { return emit(node, arith::Input{}, {}); }
@@ -117,6 +129,7 @@ class Reducer {
     return channel_polynomial(node, by_channel);
   }
   int convert(const nn::Node& node, const nn::Activation& op) {
+    if (rectified_.contains(node.inputs[0])) return input(node, 0);  // it shared this ReLU
     return emit(node, arith::Activation{op}, {input(node, 0)});
   }
   /// max(a, b) = a + relu(b - a)
@@ -125,7 +138,25 @@ class Reducer {
     const int excess = emit(node, arith::Activation{{nn::ActivationKind::kRelu}}, {difference});
     return emit(node, arith::Add{}, {input(node, 0), excess});
   }
-  int convert(const nn::Node& node, const nn::MaxPool& op) { return emit_max_tree(out_, input(node, 0), node, op); }
+  int convert(const nn::Node& node, const nn::MaxPool& op) {
+    if (form_ == LinearForm::kListed) return emit_max_tree(out_, input(node, 0), node, op);
+    const int owned = owned_convolution(node);
+    if (owned >= 0) rectified_.insert(id_of(node));
+    return emit_layer_pool(out_, input(node, 0), node, op, owned);
+  }
+
+  nn::ValueId id_of(const nn::Node& node) const { return static_cast<nn::ValueId>(&node - graph_.nodes.data()); }
+
+  /// The node here of the convolution that `pool` reads, if nothing else reads it and all that reads the pooled image
+  /// is one ReLU; -1 otherwise.
+  int owned_convolution(const nn::Node& pool) const {
+    const nn::ValueId source = pool.inputs[0], id = id_of(pool);
+    if (users_[source].size() != 1 || source == graph_.output || users_[id].size() != 1 || id == graph_.output)
+      return -1;
+    const auto* f = std::get_if<nn::Activation>(&graph_.nodes[users_[id][0]].op);
+    const bool rectifies = f && f->kind == nn::ActivationKind::kRelu;
+    return rectifies && std::holds_alternative<nn::Conv2d>(graph_.nodes[source].op) ? value_of_[source] : -1;
+  }
   template <typename T>
   int convert(const nn::Node& node, const T&) {
     return affine(node, 1);
@@ -200,12 +231,15 @@ class Reducer {
   }
 
   const nn::Graph& graph_;
+  LinearForm form_;
+  std::vector<std::vector<nn::ValueId>> users_;
   ArithGraph out_;
   std::vector<int> value_of_;
+  std::set<nn::ValueId> rectified_;  // poolings that have applied the ReLU which follows them
 };
 
 /// Drops nodes the output does not need, keeping the input, and renumbers.
-ArithGraph prune(const ArithGraph& graph) {
+ArithGraph prune(ArithGraph graph) {
   std::vector<bool> live(graph.nodes.size(), false);
   live[0] = live[static_cast<std::size_t>(graph.output)] = true;
   for (std::size_t i = graph.nodes.size(); i-- > 0;) {
@@ -218,11 +252,35 @@ ArithGraph prune(const ArithGraph& graph) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!live[i]) continue;
     to[i] = static_cast<int>(out.nodes.size());
-    out.nodes.push_back(graph.nodes[i]);
+    out.nodes.push_back(std::move(graph.nodes[i]));
     for (int& v : out.nodes.back().inputs) v = to[static_cast<std::size_t>(v)];
   }
   out.output = to[static_cast<std::size_t>(graph.output)];
   return out;
+}
+
+/// second after first for implicit layers, where that is one: a 1 x 1 layer after the pooling of each channel.
+std::optional<Linear> fuse_layers(const Linear& second, const Linear& first) {
+  const Convolution &a = *second.layer, &b = *first.layer;
+  const bool pools = first.pooled && b.groups == b.in[0] && !second.pooled;
+  if (!pools || a.groups != 1 || a.kernel != std::array{1, 1} || a.in != b.out) return std::nullopt;
+  auto layer = std::make_shared<Convolution>(a);
+  layer->in = b.in;
+  for (std::size_t i = 0; i < layer->weights.size(); ++i) layer->weights[i] *= b.weights[i % b.weights.size()];
+  std::vector<double> bias = apply_linear(second, first.affine.bias);
+  return Linear{{second.affine.rows, first.affine.columns, {}, std::move(bias)}, std::move(layer), true, true};
+}
+
+/// A dense layer that reads an image row by row, as a window over the whole of it.
+Linear over_image(Linear linear, const nn::Shape& shape) {
+  const auto [channels, height, width] = nn::as_chw(shape);
+  if (height * width == 1 || linear.layer->in[1] != 1 || linear.layer->in[2] != 1) return linear;
+  auto layer = std::make_shared<Convolution>(*linear.layer);
+  layer->in = {static_cast<int>(channels), static_cast<int>(height), static_cast<int>(width)};
+  layer->kernel = {layer->in[1], layer->in[2]};
+  linear.layer = std::move(layer);
+  linear.pooled = true;
+  return linear;
 }
 
 /// columns of `affine` reread through a view: column c of the result's input is source[c] of the view's input.
@@ -261,8 +319,12 @@ bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int
   auto* linear = std::get_if<Linear>(&node.op);
   auto* offset = std::get_if<AddConstant>(&node.op);
   if (const auto* view = std::get_if<View>(&previous.op)) {
-    if (linear && moves_nothing(*view, graph.size(previous.inputs[0]))) return take_over(Linear(*linear));
-    if (linear) return take_over(Linear{through_view(linear->affine, *view, graph.size(previous.inputs[0]))});
+    if (linear && moves_nothing(*view, graph.size(previous.inputs[0]))) {
+      const nn::Shape& shape = graph.nodes[static_cast<std::size_t>(previous.inputs[0])].shape;
+      return take_over(linear->implicit ? over_image(*linear, shape) : Linear(*linear));
+    }
+    if (linear && !linear->implicit)
+      return take_over(Linear{through_view(linear->affine, *view, graph.size(previous.inputs[0]))});
     if (auto* outer = std::get_if<View>(&node.op)) {
       std::vector<std::int64_t> source;
       for (const std::int64_t s : outer->source)
@@ -278,6 +340,11 @@ bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int
       return take_over(std::move(sum));
     }
     // Fusing saves a level; worth it unless the product is far heavier than the two were.
+    if (linear && (linear->implicit || first->implicit)) {
+      std::optional<Linear> fused;
+      if (linear->implicit && first->implicit) fused = fuse_layers(*linear, *first);
+      return fused ? take_over(std::move(*fused)) : false;
+    }
     if (linear) {
       const Affine &a = linear->affine, &b = first->affine;
       const auto separate = static_cast<std::int64_t>(a.weights.size() + b.weights.size());
@@ -289,7 +356,7 @@ bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int
   if (const auto* first = std::get_if<AddConstant>(&previous.op)) {
     if (linear) {
       Linear moved = *linear;
-      moved.affine.bias = apply_affine(linear->affine, first->constant);
+      moved.affine.bias = apply_linear(*linear, first->constant);
       return take_over(std::move(moved));
     }
     if (offset) {
@@ -316,12 +383,13 @@ void materialise_zeros(ArithGraph& graph) {
 
 }  // namespace
 
-ArithGraph reduce(const nn::Graph& simplified) {
-  ArithGraph graph = Reducer(simplified).run();
+ArithGraph reduce(const nn::Graph& simplified, LinearForm form) {
+  ArithGraph graph = Reducer(simplified, form).run();
   for (bool changed = true; changed;) {
     changed = false;
-    for (std::size_t i = 1; i < graph.nodes.size() && !changed; ++i) changed = fuse_at(graph, i, graph.users());
-    graph = prune(graph);
+    const std::vector<std::vector<int>> users = graph.users();
+    for (std::size_t i = 1; i < graph.nodes.size() && !changed; ++i) changed = fuse_at(graph, i, users);
+    graph = prune(std::move(graph));
   }
   materialise_zeros(graph);
   return graph;

@@ -18,10 +18,12 @@ using namespace compiler;  // NOLINT: the program's vocabulary
 using ckks::Ciphertext;
 using Tensor = std::vector<Ciphertext>;
 
-/// What is made ahead for one instruction: for a linear one, either of the maps.
+/// What is made ahead for one instruction: for a linear one, either of the maps, or what its map is made of when its
+/// turn comes.
 struct Executor::Prepared {
   std::optional<ckks::PreparedLinearMap> map;
   std::optional<ckks::StreamedLinearMap> streamed;
+  std::shared_ptr<const ckks::LinearMapSource> source;
   std::vector<ckks::Plaintext> constants;  // bias or added vectors, one a ciphertext
 };
 
@@ -114,14 +116,31 @@ class Run {
   Tensor evaluate(const LinearOp& op, const Instruction& ins, std::size_t, const Prepared* prepared) {
     Tensor storage;
     const Tensor& x = read(op.x, ins.work_level, storage);
-    Tensor out = prepared->map ? prepared->map->apply(evaluator_, x) : prepared->streamed->apply(evaluator_, x);
+    Tensor out = multiply(op, ins, *prepared, x);
     parallel_for(0, out.size(), [&](std::size_t i) {
       for (const int steps : op.folds) evaluator_.add_inplace(out[i], evaluator_.rotate(out[i], steps));
       evaluator_.rescale_inplace(out[i]);
       out[i].scale = ins.scale;
-      if (!prepared->constants.empty()) evaluator_.add_plain_inplace(out[i], prepared->constants[i]);
+      if (prepared->constants.empty()) return add_bias(op, static_cast<int>(i), out[i]);
+      evaluator_.add_plain_inplace(out[i], prepared->constants[i]);
     });
     return out;
+  }
+
+  template <typename Prepared>
+  Tensor multiply(const LinearOp& op, const Instruction& ins, const Prepared& prepared, const Tensor& x) const {
+    if (prepared.map) return prepared.map->apply(evaluator_, x);
+    if (prepared.streamed) return prepared.streamed->apply(evaluator_, x);
+    const ckks::PreparedLinearMap map(evaluator_.encoder(), evaluator_.parameters(), *prepared.source, op.plan,
+                                      ins.work_level, op.plain_scale, kGridMemory);
+    return map.apply(evaluator_, x);
+  }
+
+  /// Where it was not encoded ahead: margins make the vectors of biases long.
+  void add_bias(const LinearOp& op, int ciphertext, Ciphertext& c) const {
+    const std::vector<double> bias = bias_of(op, ciphertext);
+    if (bias.empty()) return;
+    evaluator_.add_plain_inplace(c, evaluator_.encoder().encode(bias, c.scale, c.parts[0].basis(), false));
   }
 
   template <typename Prepared>
@@ -255,9 +274,12 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
     const ring::Basis basis = parameters_->q_basis(ins.level);
     if (auto* op = std::get_if<LinearOp>(&ins.op)) {
       const ckks::Hoisting hoisting = streamed_hoisting(ins, *parameters_);
+      const bool at_once = encoded_at_once(ins, *parameters_);
       const auto source = take_source(op->map);
       if (ahead[prepared_.size()]) {
         prepared->map.emplace(encoder, *parameters_, *source, op->plan, ins.work_level, op->plain_scale);
+      } else if (at_once) {
+        prepared->source = source;
       } else {
         prepared->streamed.emplace(*parameters_, source, op->plan, ins.work_level, op->plain_scale,
                                    ckks::kLinearMapMemory, hoisting);

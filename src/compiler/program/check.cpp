@@ -142,6 +142,8 @@ class Checker {
     want(op.folds.size() <= 32, "it folds too often");
     for (const int f : op.folds) want(rotation(f) && f > 0, "it folds by an impossible rotation");
     vectors(op.bias);
+    for (const float b : op.channel_bias) finite(b);
+    finite(op.margin);
     scale_follows(at(op.x).scale * op.plain_scale);
   }
   void check_numbers(const ckks::LinearMap& map) const {
@@ -154,6 +156,14 @@ class Checker {
     want(static_cast<std::size_t>(std::max(matrix->in()->period, matrix->out()->period)) <= parameters_.slots(),
          "the layouts of its layer are wider than the slots");
     for (const float w : matrix->layer().weights) finite(w);
+  }
+  void check_numbers(const std::shared_ptr<const GridMatrix>& matrix) const {
+    want(matrix != nullptr, "it has no weights");
+    want(static_cast<std::size_t>(matrix->in()->slots) == parameters_.slots(), "its grid has another number of slots");
+    const auto& op = std::get<LinearOp>(ins_.op);
+    want(op.channel_bias.empty() || op.channel_bias.size() == static_cast<std::size_t>(matrix->layer()->out[0]),
+         "its bias does not match its channels");
+    for (const float w : matrix->layer()->weights) finite(w);
   }
   void check_plan(const ckks::BsgsPlan& plan) const {
     want(plan.step >= 1 && plan.step <= slots() && plan.offset >= 0 && plan.offset < plan.step,

@@ -19,6 +19,12 @@ std::size_t encoded_bytes(const Instruction& instruction, const ckks::Parameters
   return words * sizeof(std::uint32_t) * encoded_limbs(instruction, parameters);
 }
 
+bool encoded_at_once(const Instruction& instruction, const ckks::Parameters& parameters) {
+  const auto* op = std::get_if<LinearOp>(&instruction.op);
+  return op && std::holds_alternative<std::shared_ptr<const GridMatrix>>(op->map) &&
+         encoded_bytes(instruction, parameters) <= kGridEncoded;
+}
+
 std::vector<bool> encoded_ahead(const Program& program, const ckks::Parameters& parameters, std::size_t budget) {
   std::size_t bytes = 0;
   for (const Instruction& instruction : program.instructions) bytes += encoded_bytes(instruction, parameters);

@@ -64,8 +64,9 @@ Layout read_layout(ByteReader& in, int slots, std::size_t& elements_left) {
   return layout;
 }
 
-std::uint32_t index_of(const LayoutPtr& layout, const std::vector<LayoutPtr>& layouts) {
-  const auto found = std::ranges::find_if(layouts, [&](const LayoutPtr& l) { return l == layout || *l == *layout; });
+template <typename Pointer>
+std::uint32_t index_of(const Pointer& layout, const std::vector<Pointer>& layouts) {
+  const auto found = std::ranges::find_if(layouts, [&](const Pointer& l) { return l == layout || *l == *layout; });
   require(found != layouts.end(), ErrorKind::kInternal, "a layout was not collected before it was written");
   return static_cast<std::uint32_t>(found - layouts.begin());
 }
@@ -88,6 +89,73 @@ std::size_t weight_count(ByteReader& in, const Convolution& layer) {
     count *= factor;
   }
   return static_cast<std::size_t>(count);
+}
+
+/// One of `layouts`, by its number.
+template <typename Pointer>
+Pointer read_reference(ByteReader& in, const std::vector<Pointer>& layouts) {
+  require(!layouts.empty(), ErrorKind::kCorrupt, "{} has a layer but no layouts", in.what());
+  return layouts[in.u32_in(0, static_cast<std::uint32_t>(layouts.size()) - 1, "layout of a layer")];
+}
+
+Convolution read_fields(ByteReader& in) {
+  Convolution layer;
+  for_each_field(layer, [&](int& v) { v = in.i32(); });
+  return layer;
+}
+
+void read_weights(ByteReader& in, ByteReader& weights, Convolution& layer) {
+  layer.weights = weights.read_vector<float>(weight_count(in, layer));
+  require(std::ranges::all_of(layer.weights, [](float w) { return std::isfinite(w); }), ErrorKind::kCorrupt,
+          "{} holds a number that is not finite before offset {}", weights.what(), weights.offset());
+}
+
+/// Entries of one phase whose channels are consecutive, or that hold nothing (channel -1).
+struct EntryRun {
+  std::uint32_t count = 0;
+  GridEntry first;
+};
+
+std::vector<EntryRun> runs_of(const std::vector<GridEntry>& entries) {
+  std::vector<EntryRun> runs;
+  for (const GridEntry& e : entries) {
+    if (!runs.empty()) {
+      EntryRun& run = runs.back();
+      const bool nothing = e.channel < 0 && run.first.channel < 0;
+      const bool next = e.channel >= 0 && run.first.channel >= 0 && e.phase == run.first.phase &&
+                        std::int64_t{e.channel} == run.first.channel + std::int64_t{run.count};
+      if (nothing || next) {
+        ++run.count;
+        continue;
+      }
+    }
+    runs.push_back({1, e});
+  }
+  return runs;
+}
+
+GridLayout read_grid(ByteReader& in, int slots, std::size_t& entries_left) {
+  GridLayout grid;
+  grid.slots = slots;
+  grid.rows = in.i32_in(1, slots, "rows of a grid");
+  grid.pitch = in.i32_in(1, slots, "pitch of a grid");
+  grid.phases = in.i32_in(1, kMaxInt, "phases of a grid");
+  for (int& extent : grid.shape) extent = in.i32_in(1, kMaxInt, "extent of an image");
+  grid.repeated = in.boolean();
+  const std::size_t runs = in.read_count(entries_left, "runs of entries", 12);
+  for (std::size_t r = 0; r < runs; ++r) {
+    const std::uint32_t count = in.u32_in(1, static_cast<std::uint32_t>(entries_left), "entries of a run");
+    entries_left -= count;
+    GridEntry entry;
+    entry.channel = in.i32_in(-1, grid.shape[0] - 1, "channel of an entry");
+    entry.phase = in.i32_in(0, grid.phases - 1, "phase of an entry");
+    for (std::uint32_t i = 0; i < count; ++i) {
+      grid.entries.push_back(entry);
+      if (entry.channel >= 0) ++entry.channel;
+    }
+  }
+  check(grid);
+  return grid;
 }
 
 }  // namespace
@@ -136,16 +204,9 @@ void write_layer(ByteWriter& out, ByteWriter& weights, const LayerMatrix& matrix
 
 std::shared_ptr<const LayerMatrix> read_layer(ByteReader& in, ByteReader& weights,
                                               const std::vector<LayoutPtr>& layouts, int slots) {
-  Convolution layer;
-  for_each_field(layer, [&](int& v) { v = in.i32(); });
-  const auto layout = [&] {
-    require(!layouts.empty(), ErrorKind::kCorrupt, "{} has a layer but no layouts", in.what());
-    return layouts[in.u32_in(0, static_cast<std::uint32_t>(layouts.size()) - 1, "layout of a layer")];
-  };
-  const LayoutPtr from = layout(), to = layout();
-  layer.weights = weights.read_vector<float>(weight_count(in, layer));
-  require(std::ranges::all_of(layer.weights, [](float w) { return std::isfinite(w); }), ErrorKind::kCorrupt,
-          "{} holds a number that is not finite before offset {}", weights.what(), weights.offset());
+  Convolution layer = read_fields(in);
+  const LayoutPtr from = read_reference(in, layouts), to = read_reference(in, layouts);
+  read_weights(in, weights, layer);
   std::vector<ckks::DiagonalPlace> diagonals(in.read_count(kMaxDiagonals, "diagonals of a layer", 16));
   for (ckks::DiagonalPlace& d : diagonals) {
     d.output = in.i32_in(0, to->ciphertexts - 1, "output of a diagonal");
@@ -154,6 +215,50 @@ std::shared_ptr<const LayerMatrix> read_layer(ByteReader& in, ByteReader& weight
     d.period = in.u32_in(1, static_cast<std::uint32_t>(slots), "period");
   }
   return std::make_shared<LayerMatrix>(std::move(layer), from, to, std::move(diagonals));
+}
+
+void write_grids(ByteWriter& out, const std::vector<GridLayoutPtr>& grids) {
+  out.u32(static_cast<std::uint32_t>(grids.size()));
+  for (const GridLayoutPtr& grid : grids) {
+    out.i32(grid->rows);
+    out.i32(grid->pitch);
+    out.i32(grid->phases);
+    for (const int extent : grid->shape) out.i32(extent);
+    out.boolean(grid->repeated);
+    const std::vector<EntryRun> runs = runs_of(grid->entries);
+    out.u32(static_cast<std::uint32_t>(runs.size()));
+    for (const EntryRun& run : runs) {
+      out.u32(run.count);
+      out.i32(run.first.channel);
+      out.i32(run.first.phase);
+    }
+  }
+}
+
+std::vector<GridLayoutPtr> read_grids(ByteReader& in, int slots) {
+  std::size_t entries_left = kMaxLayoutElements;
+  std::vector<GridLayoutPtr> grids(in.read_count(kMaxLayouts, "grids", 29));
+  for (GridLayoutPtr& grid : grids) grid = std::make_shared<GridLayout>(read_grid(in, slots, entries_left));
+  return grids;
+}
+
+void write_layer(ByteWriter& out, ByteWriter& weights, const GridMatrix& matrix,
+                 const std::vector<GridLayoutPtr>& grids) {
+  Convolution layer = *matrix.layer();
+  for_each_field(layer, [&](int v) { out.i32(v); });
+  out.u32(index_of(matrix.in(), grids));
+  out.u32(index_of(matrix.out(), grids));
+  out.boolean(matrix.pooled());
+  weights.span(layer.weights);
+}
+
+std::shared_ptr<const GridMatrix> read_grid_layer(ByteReader& in, ByteReader& weights,
+                                                  const std::vector<GridLayoutPtr>& grids) {
+  auto layer = std::make_shared<Convolution>(read_fields(in));
+  const GridLayoutPtr from = read_reference(in, grids), to = read_reference(in, grids);
+  const bool pooled = in.boolean();
+  read_weights(in, weights, *layer);
+  return std::make_shared<GridMatrix>(std::move(layer), from, to, pooled);
 }
 
 }  // namespace hearth::compiler

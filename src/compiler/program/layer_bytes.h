@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "compiler/program/grid_matrix.h"
 #include "compiler/program/layer_matrix.h"
 
 /// Byte forms of layers kept as weights (docs/format_bundle.md). Readers treat input as hostile, as program_bytes.h
@@ -23,5 +24,13 @@ void write_layer(ByteWriter& out, ByteWriter& weights, const LayerMatrix& matrix
                  const std::vector<std::shared_ptr<const Layout>>& layouts);
 std::shared_ptr<const LayerMatrix> read_layer(ByteReader& in, ByteReader& weights,
                                               const std::vector<std::shared_ptr<const Layout>>& layouts, int slots);
+
+/// The same for layers on a grid.
+void write_grids(ByteWriter& out, const std::vector<GridLayoutPtr>& grids);
+std::vector<GridLayoutPtr> read_grids(ByteReader& in, int slots);
+void write_layer(ByteWriter& out, ByteWriter& weights, const GridMatrix& matrix,
+                 const std::vector<GridLayoutPtr>& grids);
+std::shared_ptr<const GridMatrix> read_grid_layer(ByteReader& in, ByteReader& weights,
+                                                  const std::vector<GridLayoutPtr>& grids);
 
 }  // namespace hearth::compiler

@@ -10,10 +10,16 @@
 namespace hearth::compiler {
 namespace {
 
+const Convolution* layer_of(const LinearWeights& weights) {
+  if (const auto* m = std::get_if<std::shared_ptr<const LayerMatrix>>(&weights)) return &(*m)->layer();
+  if (const auto* m = std::get_if<std::shared_ptr<const GridMatrix>>(&weights)) return (*m)->layer().get();
+  return nullptr;
+}
+
 std::string describe(const LinearWeights& weights) {
-  const auto* matrix = std::get_if<std::shared_ptr<const LayerMatrix>>(&weights);
-  if (!matrix) return {};
-  const Convolution& c = (*matrix)->layer();
+  const Convolution* layer = layer_of(weights);
+  if (layer == nullptr) return {};
+  const Convolution& c = *layer;
   return fmt::format("{} x {}/{}{}, {} -> {}: {} weights, ", c.kernel[0], c.kernel[1], c.strides[0],
                      c.groups > 1 ? fmt::format(" in {} groups", c.groups) : "", fmt::join(c.in, "x"),
                      fmt::join(c.out, "x"), c.weights.size());
@@ -32,7 +38,7 @@ std::string describe(const LinearOp& op) {
 
 ckks::MapShape shape_of(const LinearWeights& weights) {
   return std::visit(Overload{[](const ckks::LinearMap& map) { return ckks::shape_of(map); },
-                             [](const std::shared_ptr<const LayerMatrix>& matrix) { return matrix->shape(); }},
+                             [](const auto& matrix) { return matrix->shape(); }},
                     weights);
 }
 
@@ -40,8 +46,16 @@ std::shared_ptr<const ckks::LinearMapSource> take_source(LinearWeights& weights)
   using Source = std::shared_ptr<const ckks::LinearMapSource>;
   return std::visit(
       Overload{[](ckks::LinearMap& map) -> Source { return std::make_shared<ckks::StoredLinearMap>(std::move(map)); },
-               [](std::shared_ptr<const LayerMatrix>& matrix) -> Source { return std::move(matrix); }},
+               [](std::shared_ptr<const LayerMatrix>& matrix) -> Source { return std::move(matrix); },
+               [](std::shared_ptr<const GridMatrix>& matrix) -> Source { return matrix; }},
       weights);
+}
+
+std::vector<double> bias_of(const LinearOp& op, int ciphertext) {
+  if (!op.bias.empty()) return op.bias[static_cast<std::size_t>(ciphertext)];
+  const auto* matrix = std::get_if<std::shared_ptr<const GridMatrix>>(&op.map);
+  if (!matrix || (op.channel_bias.empty() && op.margin == 0)) return {};
+  return grid_constant(*(*matrix)->out(), ciphertext, op.channel_bias, op.margin);
 }
 
 std::vector<Value> operands(const Op& op) {

@@ -12,6 +12,7 @@
 #include "ckks/keys.h"
 #include "ckks/linear_map.h"
 #include "ckks/parameters.h"
+#include "compiler/program/grid_matrix.h"
 #include "compiler/program/layer_matrix.h"
 
 /// A compiled network as a straight-line homomorphic program: plain data, printable, every level and scale static.
@@ -24,10 +25,12 @@ using Value = int;
 /// The client's ciphertexts (instruction 0, and only it).
 struct InputOp {};
 
-/// The matrix of a linear operation: its diagonals, or, where that is smaller, the layer that they are made from.
-using LinearWeights = std::variant<ckks::LinearMap, std::shared_ptr<const LayerMatrix>>;
+/// The matrix of a linear operation: its diagonals, or, where that is smaller, the layer that they are made from,
+/// between any two layouts or on a grid.
+using LinearWeights =
+    std::variant<ckks::LinearMap, std::shared_ptr<const LayerMatrix>, std::shared_ptr<const GridMatrix>>;
 ckks::MapShape shape_of(const LinearWeights& weights);
-/// The weights as diagonals on demand; `weights` gives them away.
+/// The weights as diagonals on demand; `weights` gives them away (but for layers on a grid, whose layouts biases need).
 std::shared_ptr<const ckks::LinearMapSource> take_source(LinearWeights& weights);
 
 /// out = rescale(fold(map(x))) + bias. `map` has one input per ciphertext of x. `folds`: after the map, for each step s
@@ -40,7 +43,12 @@ struct LinearOp {
   std::vector<int> folds;
   /// One vector an output ciphertext (length its period, a power of two); empty for no bias.
   std::vector<std::vector<double>> bias;
+  /// Instead of `bias`, of layers on a grid: one value a channel, and what is added in the margins.
+  std::vector<float> channel_bias;
+  double margin = 0;
 };
+/// What is added to output `ciphertext` of a linear operation; empty for nothing.
+std::vector<double> bias_of(const LinearOp& op, int ciphertext);
 
 /// out = a + sign * b; equal levels and scales.
 struct AddOp {

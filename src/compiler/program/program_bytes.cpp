@@ -39,6 +39,7 @@ class ProgramWriter {
     out_.i32(program.output);
     collect_layouts(program);
     write_layouts(out_, layouts_);
+    write_grids(out_, grids_);
     out_.u32(u32_size(program.instructions.size()));
     for (const Instruction& instruction : program.instructions) write(instruction);
   }
@@ -48,12 +49,19 @@ class ProgramWriter {
   void collect_layouts(const Program& program) {
     for (const Instruction& instruction : program.instructions) {
       const auto* linear = std::get_if<LinearOp>(&instruction.op);
-      const auto* layer = linear ? std::get_if<std::shared_ptr<const LayerMatrix>>(&linear->map) : nullptr;
-      if (!layer) continue;
-      for (const auto& layout : {(*layer)->in(), (*layer)->out()}) {
-        const auto same = [&](const auto& known) { return known == layout || *known == *layout; };
-        if (std::ranges::none_of(layouts_, same)) layouts_.push_back(layout);
-      }
+      if (!linear) continue;
+      const auto* layer = std::get_if<std::shared_ptr<const LayerMatrix>>(&linear->map);
+      if (layer) collect(layouts_, {(*layer)->in(), (*layer)->out()});
+      const auto* on_grid = std::get_if<std::shared_ptr<const GridMatrix>>(&linear->map);
+      if (on_grid) collect(grids_, {(*on_grid)->in(), (*on_grid)->out()});
+    }
+  }
+
+  template <typename Pointer>
+  static void collect(std::vector<Pointer>& known, std::initializer_list<Pointer> used) {
+    for (const Pointer& layout : used) {
+      const auto same = [&](const Pointer& k) { return k == layout || *k == *layout; };
+      if (std::ranges::none_of(known, same)) known.push_back(layout);
     }
   }
 
@@ -99,6 +107,9 @@ class ProgramWriter {
     out_.f64(op.plain_scale);
     write(op.folds);
     write_vectors(op.bias);
+    out_.u32(u32_size(op.channel_bias.size()));
+    weights_.span(op.channel_bias);
+    out_.f64(op.margin);
   }
 
   void write(const AddOp& op) {
@@ -169,6 +180,7 @@ class ProgramWriter {
   }
 
   void write(const std::shared_ptr<const LayerMatrix>& matrix) { write_layer(out_, weights_, *matrix, layouts_); }
+  void write(const std::shared_ptr<const GridMatrix>& matrix) { write_layer(out_, weights_, *matrix, grids_); }
 
   void write_diagonal(const std::vector<double>& diagonal) {
     std::vector<float> rounded(diagonal.size());
@@ -183,6 +195,7 @@ class ProgramWriter {
   ByteWriter& out_;
   ByteWriter& weights_;
   std::vector<std::shared_ptr<const Layout>> layouts_;
+  std::vector<GridLayoutPtr> grids_;
 };
 
 class ProgramReader {
@@ -198,6 +211,7 @@ class ProgramReader {
     program.bootstrap = read_bootstrap();
     program.output = in_.i32();
     layouts_ = read_layouts(in_, slots_);
+    grids_ = read_grids(in_, slots_);
     const std::size_t count = in_.read_count(kMaxInstructions, "instructions", 25);
     require(count > 0, ErrorKind::kCorrupt, "{} has no instructions", in_.what());
     program.instructions.reserve(count);
@@ -275,9 +289,11 @@ class ProgramReader {
     LinearOp op;
     op.x = read_value();
     const std::uint32_t form = in_.u8();
-    require(form <= 1, ErrorKind::kCorrupt, "{} has a matrix of unknown form {}", in_.what(), form);
+    require(form <= 2, ErrorKind::kCorrupt, "{} has a matrix of unknown form {}", in_.what(), form);
     if (form == 0) {
       op.map = read_map();
+    } else if (form == 2) {
+      op.map = read_grid_layer(in_, weights_, grids_);
     } else {
       op.map = read_layer(in_, weights_, layouts_, slots_);
     }
@@ -288,6 +304,9 @@ class ProgramReader {
     op.plain_scale = read_scale("plaintext scale");
     op.folds = read_rotations(1 - slots_, "folds");
     op.bias = read_vectors();
+    const std::size_t channels = in_.u32_in(0, 1U << 16, "values of a bias");
+    op.channel_bias = weights_.read_vector<float>(channels);
+    op.margin = in_.finite();
     return op;
   }
 
@@ -416,6 +435,7 @@ class ProgramReader {
   const ckks::Parameters& parameters_;
   int slots_;
   std::vector<std::shared_ptr<const Layout>> layouts_;
+  std::vector<GridLayoutPtr> grids_;
   int next_ = 0;  // value that the instruction being read makes
 };
 

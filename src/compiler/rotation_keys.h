@@ -1,0 +1,25 @@
+#pragma once
+
+#include <vector>
+
+#include "ckks/linear_map.h"
+
+namespace hearth::compiler {
+
+/// What baby-step giant-step splits cost, in any unit.
+struct SplitCosts {
+  double baby = 1;   ///< a rotation of an input
+  double giant = 5;  ///< a rotation of a sum
+};
+
+/// Splits for maps that share one set of rotation keys, with at most `keys` distinct rotations in all where that is
+/// possible. Steps are powers of two, so that maps share babies and giants; each begins with its cheapest step, and as
+/// long as there are too many keys, the map changes its step for which a key saved costs least. Throws
+/// Error(kInvalidArgument) as plan_bsgs does.
+std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapShape*>& maps, int slots,
+                                            const SplitCosts& costs, std::size_t keys);
+
+/// Distinct rotations of all plans, 0 left out: the keys they need.
+std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans);
+
+}  // namespace hearth::compiler
