@@ -77,6 +77,20 @@ inline std::shared_ptr<const compiler::LayerMatrix> tiny_layer() {
       layer, in, out, std::vector<ckks::DiagonalPlace>{{0, 0, 0, 8}, {0, 0, 1, 8}, {0, 0, 2, 8}, {0, 0, 7, 8}});
 }
 
+/// A 3 x 3 convolution with stride 2 from two channels of 2 x 2 to one of 1 x 1 (grid rows 2, so one phase below the
+/// image's), on eight slots.
+inline std::shared_ptr<const compiler::GridMatrix> tiny_grid_layer() {
+  using namespace compiler;  // NOLINT: the program's vocabulary
+  const auto in = std::make_shared<GridLayout>(GridLayout{8, 2, 1, 2, {2, 2, 3}, false, grid_entries(2, 2, 1)});
+  const auto out = std::make_shared<GridLayout>(GridLayout{8, 2, 2, 1, {1, 1, 2}, false, grid_entries(1, 1, 2)});
+  const Convolution layer{.in = {2, 2, 3},
+                          .out = {1, 1, 2},
+                          .kernel = {2, 2},
+                          .strides = {2, 2},
+                          .weights = {0.5, 1, -0.25, 2, -1, 0.125, 4, -2}};
+  return std::make_shared<GridMatrix>(std::make_shared<Convolution>(layer), in, out, false);
+}
+
 inline compiler::ServerBundle tiny_server(const TinyNetwork& network = {}, int log_n = 10) {
   compiler::ServerBundle bundle;
   bundle.program = tiny_program(network, log_n);

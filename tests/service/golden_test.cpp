@@ -48,6 +48,21 @@ compiler::Program layer_program() {
   return program;
 }
 
+/// A program whose input is an image on a grid.
+compiler::Program grid_program() {
+  compiler::Program program = server_bundle().program;
+  program.instructions[0].ciphertexts = 4;
+  auto& linear = std::get<compiler::LinearOp>(program.instructions[1].op);
+  linear.map = testing::tiny_grid_layer();
+  linear.plan = ckks::plan_bsgs(compiler::shape_of(linear.map), 1 << (kLogN - 1));
+  linear.bias = {};
+  linear.channel_bias = {0.75};
+  linear.margin = -3;
+  program.keys = compiler::required_keys(program, *ckks::Parameters::create(program.parameters));
+  return program;
+}
+
+fs::path grid_file() { return corpus("server_bundle").parent_path() / "grid"; }
 fs::path layer_file() { return corpus("server_bundle").parent_path() / "layer"; }
 
 void write_golden_files() {
@@ -67,6 +82,7 @@ void write_golden_files() {
   ByteWriter client_section;
   write_file_atomic(corpus("server_bundle").parent_path() / "sections", program_sections(server_bundle().program));
   write_file_atomic(layer_file(), program_sections(layer_program()));
+  write_file_atomic(grid_file(), program_sections(grid_program()));
   compiler::write_client(client_section, testing::tiny_client(server_bundle()));
   write_file_atomic(corpus("client_bundle").parent_path() / "sections", client_section.take());
   for (const char* const name : {"secret_key", "evaluation_keys", "ciphertext_file"}) write_sections(name);
@@ -92,16 +108,21 @@ TEST_F(Golden, BundlesAreWrittenAsEver) {
   EXPECT_EQ(bytes_of(folder_ / "client"), bytes_of(corpus("client_bundle")));
 }
 
-TEST_F(Golden, LayersAreWrittenAndReadAsEver) {
-  const std::vector<std::byte> bytes = bytes_of(layer_file());
-  EXPECT_EQ(program_sections(layer_program()), bytes);
+void expect_as_ever(const fs::path& file, const compiler::Program& expected) {
+  const std::vector<std::byte> bytes = bytes_of(file);
+  EXPECT_EQ(program_sections(expected), bytes);
   ByteReader lengths(bytes, "lengths");
   ByteReader structure(lengths.bytes(lengths.u32()), "program");
   ByteReader weights(lengths.bytes(lengths.remaining()), "weights");
   const auto parameters = ckks::Parameters::create(testing::tiny_spec(kLogN));
   const compiler::Program program = compiler::read_program(structure, weights, *parameters);
   compiler::check(program, *parameters);
-  EXPECT_EQ(compiler::to_string(program), compiler::to_string(layer_program()));
+  EXPECT_EQ(compiler::to_string(program), compiler::to_string(expected));
+}
+
+TEST_F(Golden, LayersAreWrittenAndReadAsEver) {
+  expect_as_ever(layer_file(), layer_program());
+  expect_as_ever(grid_file(), grid_program());
 }
 
 TEST_F(Golden, OldFilesStillWorkTogether) {
