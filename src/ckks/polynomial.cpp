@@ -14,12 +14,18 @@ namespace hearth::ckks {
 namespace {
 
 using Complex = std::complex<double>;
-using Coefficients = std::vector<Complex>;
+/// The coefficients of one power, slot by slot of a period; one entry where all slots have the same.
+using Slots = std::vector<Complex>;
+using Coefficients = SlotVectors;
+
+bool is_zero(const Slots& c) {
+  return std::all_of(c.begin(), c.end(), [](Complex value) { return value == Complex(0); });
+}
 
 int degree_of(const Coefficients& p) { return static_cast<int>(p.size()) - 1; }
 
 void trim(Coefficients& p) {
-  while (p.size() > 1 && p.back() == Complex(0)) p.pop_back();
+  while (p.size() > 1 && is_zero(p.back())) p.pop_back();
 }
 
 /// p = quotient * B_split + remainder for B the monomials or Chebyshev polynomials; split <= degree < 2 * split.
@@ -29,8 +35,12 @@ std::pair<Coefficients, Coefficients> divide(const Coefficients& p, int split, P
   if (basis == PolynomialBasis::kChebyshev) {
     // T_(split + k) = 2 T_split T_k - T_(split - k)
     for (int k = 1; k <= degree_of(quotient); ++k) {
-      remainder[static_cast<std::size_t>(split - k)] -= quotient[static_cast<std::size_t>(k)];
-      quotient[static_cast<std::size_t>(k)] *= 2;
+      Slots& upper = quotient[static_cast<std::size_t>(k)];
+      Slots& lower = remainder[static_cast<std::size_t>(split - k)];
+      for (std::size_t s = 0; s < upper.size(); ++s) {
+        lower[s] -= upper[s];
+        upper[s] *= 2;
+      }
     }
   }
   trim(quotient);
@@ -114,7 +124,7 @@ class Evaluation {
     const Ciphertext factor = rescaled(quotient, level, scale / power.scale);
     Ciphertext product = evaluator_.multiply(factor, power);
     product.scale = scale;
-    if (degree_of(remainder) > 0 || remainder[0] != Complex(0))
+    if (degree_of(remainder) > 0 || !is_zero(remainder[0]))
       evaluator_.add_inplace(product, unscaled(remainder, level, scale));
     return product;
   }
@@ -127,19 +137,20 @@ class Evaluation {
     return degree < leaf_size_ && powers_.get(1).level - polynomial_depth(degree - 1) >= level;
   }
 
-  Ciphertext constant_quotient(Complex c, int split, const Coefficients& remainder, int level, double scale) {
+  Ciphertext constant_quotient(const Slots& c, int split, const Coefficients& remainder, int level, double scale) {
     Coefficients p = remainder;
-    p.resize(static_cast<std::size_t>(split) + 1);
-    p.back() += c;
+    p.resize(static_cast<std::size_t>(split) + 1, Slots(c.size(), 0));
+    p.back() = c;
     if (is_leaf(remainder, level)) return linear_combination(p, level, scale);
     Ciphertext sum = unscaled(remainder, level, scale);
-    p.assign(p.size(), 0);
+    p.assign(p.size(), Slots(c.size(), 0));
     p.back() = c;
     evaluator_.add_inplace(sum, linear_combination(p, level, scale));
     return sum;
   }
 
-  /// sum_i p_i B_i(x), read from the powers where they are: one pass over each limb, constants as two residues a limb.
+  /// sum_i p_i B_i(x), read from the powers where they are: one pass over each limb, coefficients as two residues a
+  /// limb and slot of their period.
   Ciphertext linear_combination(const Coefficients& p, int level, double scale) {
     const Parameters& parameters = evaluator_.parameters();
     const ring::Basis basis = parameters.q_basis(level);
@@ -148,12 +159,12 @@ class Evaluation {
     std::vector<const Ciphertext*> terms;
     std::vector<Plaintext> factors;
     for (int i = 1; i <= degree_of(p); ++i) {
-      const Complex c = p[static_cast<std::size_t>(i)];
-      if (c == Complex(0)) continue;
+      const Slots& c = p[static_cast<std::size_t>(i)];
+      if (is_zero(c)) continue;
       terms.push_back(&powers_.get(i));
-      factors.push_back(evaluator_.encoder().encode(std::span(&c, 1), scale / terms.back()->scale, basis, true));
+      factors.push_back(evaluator_.encoder().encode(std::span(c), scale / terms.back()->scale, basis, true));
     }
-    const int run = std::countr_zero(parameters.n()) - 1;
+    const int run = std::countr_zero(parameters.n()) - 1 - std::countr_zero(p[0].size());
     ring::for_each_limb(basis.size(), (2 * terms.size() + 2) * parameters.n(), [&](std::size_t j) {
       std::vector<const std::uint32_t*> a(terms.size()), b(terms.size());
       for (const std::size_t part : {0, 1}) {
@@ -165,8 +176,8 @@ class Evaluation {
                             parameters.ring().modulus(basis[j]));
       }
     });
-    if (p[0] != Complex(0)) {
-      evaluator_.add_plain_inplace(sum, evaluator_.encoder().encode(std::span(p.data(), 1), scale, basis, false));
+    if (!is_zero(p[0])) {
+      evaluator_.add_plain_inplace(sum, evaluator_.encoder().encode(std::span(p[0]), scale, basis, false));
     }
     return sum;
   }
@@ -186,16 +197,28 @@ int polynomial_depth(int degree) {
 
 Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> coefficients,
                                PolynomialBasis basis, double output_scale) {
-  const Coefficients p(coefficients.begin(), coefficients.end());
+  SlotVectors p;
+  for (const double c : coefficients) p.push_back({c});
   return evaluate_polynomial(evaluator, x, p, basis, output_scale);
 }
 
 Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, std::span<const Complex> coefficients,
                                PolynomialBasis basis, double output_scale) {
+  SlotVectors p;
+  for (const Complex c : coefficients) p.push_back({c});
+  return evaluate_polynomial(evaluator, x, p, basis, output_scale);
+}
+
+Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, const SlotVectors& coefficients,
+                               PolynomialBasis basis, double output_scale) {
   require(!coefficients.empty(), ErrorKind::kInvalidArgument, "evaluate_polynomial: there are no coefficients");
-  for (const Complex c : coefficients) {
-    require(std::isfinite(c.real()) && std::isfinite(c.imag()), ErrorKind::kInvalidArgument,
-            "evaluate_polynomial: a coefficient is {} + {} i", c.real(), c.imag());
+  for (const Slots& slots : coefficients) {
+    require(!slots.empty() && slots.size() == coefficients.front().size(), ErrorKind::kInvalidArgument,
+            "evaluate_polynomial: coefficients for {} and for {} slots", coefficients.front().size(), slots.size());
+    for (const Complex c : slots) {
+      require(std::isfinite(c.real()) && std::isfinite(c.imag()), ErrorKind::kInvalidArgument,
+              "evaluate_polynomial: a coefficient is {} + {} i", c.real(), c.imag());
+    }
   }
   require(std::isfinite(output_scale) && output_scale > 0, ErrorKind::kInvalidArgument,
           "evaluate_polynomial: the output scale must be positive and finite, got {}", output_scale);
@@ -206,15 +229,15 @@ Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, 
   require(depth <= x.level, ErrorKind::kInvalidArgument,
           "evaluate_polynomial: degree {} takes {} levels, the ciphertext is at level {}", degree, depth, x.level);
 
-  Coefficients p(coefficients.begin(), coefficients.end());
+  Coefficients p = coefficients;
   trim(p);
   Evaluation evaluation(evaluator, x, basis, std::max(degree_of(p), 1));
   if (depth > 0) return evaluation.rescaled(p, x.level - depth, output_scale);
   Ciphertext out = x.clone();
   evaluator.mul_constant_inplace(out, 0, output_scale / x.scale);
   out.scale = output_scale;
-  evaluator.add_plain_inplace(
-      out, evaluator.encoder().encode(std::span(p.data(), 1), output_scale, out.parts[0].basis(), false));
+  evaluator.add_plain_inplace(out,
+                              evaluator.encoder().encode(std::span(p[0]), output_scale, out.parts[0].basis(), false));
   return out;
 }
 

@@ -25,6 +25,10 @@ Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, 
 Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x,
                                std::span<const std::complex<double>> coefficients, PolynomialBasis basis,
                                double output_scale);
+/// The same with coefficients that differ by slot: vectors of one length, their period (a power of two up to n/2).
+using SlotVectors = std::vector<std::vector<std::complex<double>>>;
+Ciphertext evaluate_polynomial(const Evaluator& evaluator, const Ciphertext& x, const SlotVectors& coefficients,
+                               PolynomialBasis basis, double output_scale);
 /// ceil(log2(degree + 1)), degree >= 0.
 int polynomial_depth(int degree);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "base/error.h"
 
@@ -17,7 +18,8 @@ constexpr std::size_t kCells = 256;  // of the histogram of an activation's inpu
 struct Inputs {
   double largest = 0, square_sum = 0, slope_sum = 0;
   std::int64_t count = 0;
-  std::vector<double> density;  ///< how often each cell of the range was met
+  std::vector<double> channels;  ///< largest by channel
+  std::vector<double> density;   ///< how often each cell of the range was met
 };
 
 double derivative(const nn::Activation& f, double x, double step) {
@@ -44,8 +46,10 @@ class Calibrator {
   }
 
   std::vector<ActivationReport> run() {
-    for_each_input([&](std::size_t i, double x) {
+    for_each_input([&](std::size_t i, std::size_t channel, double x) {
       Inputs& seen = seen_[i];
+      if (channel >= seen.channels.size()) seen.channels.resize(channel + 1, 0);
+      seen.channels[channel] = std::max(seen.channels[channel], std::abs(x));
       seen.largest = std::max(seen.largest, std::abs(x));
       seen.square_sum += x * x;
       ++seen.count;
@@ -54,12 +58,18 @@ class Calibrator {
       double& largest = largest_[operand_class(i)];
       largest = std::max(largest, seen.largest);
     }
-    for (auto& [i, seen] : seen_) seen.density.assign(kCells, 0);
-    for_each_input([&](std::size_t i, double x) {
+    for (auto& [i, seen] : seen_) {
+      seen.density.assign(kCells, 0);
+      multiply_channels(i, seen);
+    }
+    for_each_input([&](std::size_t i, std::size_t channel, double x) {
       Inputs& seen = seen_.at(i);
-      const double step = std::max(seen.largest, 1e-6) * 1e-6;
-      seen.slope_sum += std::pow(derivative(activation(i)->function, x, step), 2);
-      const double at = (x / bound(i) + 1) / 2 * kCells;
+      const arith::Activation& op = *activation(i);
+      const double gain = op.gains.empty() ? 1 : op.gains[channel], step = std::max(seen.largest, 1e-6) * 1e-6;
+      // Values that were kept are from before the channels were multiplied.
+      const double meant = kept_.empty() ? x / gain : x;
+      seen.slope_sum += std::pow(derivative(op.function, meant, step), 2);
+      const double at = (meant * gain / bound(i) + 1) / 2 * kCells;
       ++seen.density[static_cast<std::size_t>(std::clamp(at, 0.0, static_cast<double>(kCells - 1)))];
     });
     std::vector<ActivationReport> reports;
@@ -73,24 +83,62 @@ class Calibrator {
   int operand_class(std::size_t i) const { return classes_[operand(i)]; }
   double bound(std::size_t i) const { return options_.margin * std::max(largest_.at(operand_class(i)), 1e-6); }
 
-  /// f(activation, value) for every value that an activation reads, on all inputs.
+  /// f(activation, channel, value) for every value that an activation reads, on all inputs.
   template <typename F>
   void for_each_input(const F& f) {
     for (std::size_t k = 0; k < inputs_.size(); ++k) {
       const auto values = kept_.empty() ? evaluate(graph_, inputs_[k]) : std::vector<std::vector<double>>{};
       for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
         if (!activation(i)) continue;
-        for (const double x : (kept_.empty() ? values : kept_[k])[operand(i)]) f(i, x);
+        const std::vector<double>& read = (kept_.empty() ? values : kept_[k])[operand(i)];
+        const std::size_t plane = read.size() / channels_of(i);
+        for (std::size_t e = 0; e < read.size(); ++e) f(i, e / plane, read[e]);
       }
     }
+  }
+
+  std::size_t channels_of(std::size_t i) const {
+    const nn::Shape& shape = graph_.nodes[i].shape;
+    return shape.size() >= 2 ? static_cast<std::size_t>(shape[1]) : 1;
+  }
+
+  /// Gives an activation's channels gains, where a layer before it can make them.
+  void multiply_channels(std::size_t i, const Inputs& seen) {
+    arith::Activation& op = *activation(i);
+    ArithNode& before = graph_.nodes[operand(i)];
+    auto* linear = std::get_if<arith::Linear>(&before.op);
+    const bool owned = linear && linear->implicit && graph_.users()[operand(i)].size() == 1 &&
+                       graph_.output != static_cast<int>(operand(i));
+    if (!owned || options_.channel_gain <= 1 || nn::positively_homogeneous(op.function)) return;
+    for (const double largest : seen.channels) {
+      const double room = largest_.at(operand_class(i)) / std::max(options_.channel_margin * largest, 1e-9);
+      const double gain = std::clamp(room, 1.0, options_.channel_gain);
+      op.gains.push_back(std::exp2(std::floor(2 * std::log2(gain)) / 2));
+    }
+    auto layer = std::make_shared<Convolution>(*linear->layer);
+    const std::size_t each = layer->weights.size() / op.gains.size();
+    for (std::size_t k = 0; k < layer->weights.size(); ++k) {
+      layer->weights[k] = static_cast<float>(layer->weights[k] * op.gains[k / each]);
+    }
+    linear->layer = std::move(layer);
+    std::vector<double>& bias = linear->affine.bias;
+    for (std::size_t e = 0; e < bias.size(); ++e) bias[e] *= op.gain(e, bias.size());
+  }
+
+  FourierSeries fit(const arith::Activation& op, double gain, const FourierFitOptions& options, double bound) const {
+    std::vector<double> kinks = nn::kinks(op.function);
+    for (double& kink : kinks) kink *= gain;
+    return fit_fourier([&](double x) { return nn::evaluate(op.function, x / gain); }, bound, options, kinks);
   }
 
   ActivationReport fit(std::size_t i, const Inputs& seen) {
     arith::Activation& op = *activation(i);
     const double bound = this->bound(i);
     FourierFitOptions fit_options{.degree = options_.degree, .rho = options_.rho, .density = seen.density};
-    const std::vector<double> kinks = nn::kinks(op.function);
-    op.series = fit_fourier([&](double x) { return nn::evaluate(op.function, x); }, bound, fit_options, kinks);
+    op.series = fit(op, 1, fit_options, bound);
+    for (const double gain : std::set<double>(op.gains.begin(), op.gains.end())) {
+      if (gain != 1) op.variants.push_back({gain, fit(op, gain, fit_options, bound)});
+    }
     const auto count = static_cast<double>(seen.count);
     const std::string parameters = nn::parameters(op.function);
     return {.node = static_cast<int>(i),

@@ -14,6 +14,11 @@ struct ActivationOptions {
   double margin = 1.5;  ///< range over the largest |input| met in calibration
   int degree = 63;      ///< of the Fourier series
   double rho = 0.9;     ///< range over half a period
+  /// Channels of small values are multiplied by up to this before an activation that is the only reader of an implicit
+  /// layer and is not positively homogeneous (those are left to nn::equalise); 1: never. Powers of sqrt(2).
+  double channel_gain = 4;
+  /// Headroom of a multiplied channel, on top of `margin`: errors that arrive from wider channels grow with it.
+  double channel_margin = 1.5;
 };
 
 /// What calibration found out about one activation.
@@ -32,8 +37,8 @@ struct ActivationReport {
   double clip_probability = 0, wrap_probability = 0;
 };
 
-/// Chooses the range of every activation from the values met on `inputs`, one for each class of values with one scale
-/// (so `graph` has been through align_scales), and fits the series.
+/// Chooses the gains of channels and the range of every activation from the values met on `inputs`, one for each class
+/// of values with one scale (so `graph` has been through align_scales), and fits the series.
 std::vector<ActivationReport> calibrate_activations(ArithGraph& graph, const std::vector<std::vector<double>>& inputs,
                                                     const ActivationOptions& options = {});
 std::string to_string(const std::vector<ActivationReport>& reports);

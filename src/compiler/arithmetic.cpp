@@ -21,6 +21,13 @@ int levels_of(const arith::Op& op) {
              : 0;
 }
 
+std::size_t arith::Activation::variant_of(double gain) const {
+  for (std::size_t k = 0; k < variants.size(); ++k) {
+    if (variants[k].gain == gain) return k + 1;
+  }
+  return 0;
+}
+
 std::int64_t ArithGraph::size(int node) const { return nn::element_count(nodes[static_cast<std::size_t>(node)].shape); }
 
 std::vector<std::vector<int>> ArithGraph::users() const {
@@ -52,8 +59,10 @@ Levels assign_levels(const ArithGraph& graph, int activation_level) {
 namespace {
 
 /// f or its series, by `exact`.
-double activate(const arith::Activation& op, bool exact, double x) {
-  return exact || op.series.coefficients.empty() ? nn::evaluate(op.function, x) : op.series.evaluate(x);
+double activate(const arith::Activation& op, bool exact, double x, double gain) {
+  if (exact || op.series.coefficients.empty()) return nn::evaluate(op.function, x / gain);
+  const std::size_t which = op.variant_of(gain);
+  return which == 0 ? op.series.evaluate(x) : op.variants[which - 1].series.evaluate(x);
 }
 
 std::vector<std::vector<double>> evaluate_with(const ArithGraph& graph, const std::vector<double>& input,
@@ -89,7 +98,9 @@ std::vector<std::vector<double>> evaluate_with(const ArithGraph& graph, const st
                  },
                  [&](const arith::AddConstant& o) { return map([&](auto e) { return x(0)[e] + o.constant[e]; }); },
                  [&](const arith::Rescale&) { return x(0); },
-                 [&](const arith::Activation& o) { return map([&](auto e) { return activate(o, exact, x(0)[e]); }); },
+                 [&](const arith::Activation& o) {
+                   return map([&](auto e) { return activate(o, exact, x(0)[e], o.gain(e, x(0).size())); });
+                 },
                  [&](const arith::View& o) { return gather(x(0), o.source); },
                  [&](const arith::Concat& o) {
                    std::vector<double> all;

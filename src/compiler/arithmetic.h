@@ -39,9 +39,24 @@ struct Polynomial {
 };
 /// y = f(x), element by element, by a bootstrap that refreshes x. `series` approximates f once calibrate_activations
 /// has chosen the range; before that its coefficients are empty.
+///
+/// `gains`: one a channel; the operand holds gains[c] times what f is meant to see, so that channels of small values
+/// fill the range as well: y = f(x / gains[c]). Empty: 1 everywhere. Each gain but 1 has its series among `variants`.
 struct Activation {
+  struct Variant {
+    double gain = 1;
+    FourierSeries series;
+  };
   nn::Activation function;
   FourierSeries series{.coefficients = {}};
+  std::vector<double> gains = {};
+  std::vector<Variant> variants = {};
+
+  double gain(std::size_t element, std::size_t elements) const {
+    return gains.empty() ? 1 : gains[element / (elements / gains.size())];
+  }
+  /// Of the channels with this gain: 0 for `series`, k for variants[k - 1].
+  std::size_t variant_of(double gain) const;
 };
 /// y = x + constant.
 struct AddConstant {

@@ -386,9 +386,34 @@ class Lowerer {
   }
 
   Value emit(int i, const ArithNode& n, const arith::Activation& op) {
-    const double noise = noise_.activation(*out_.program.bootstrap, op.series);
-    const double e = std::hypot(error(n, 0), op.series.rms_error, noise);
-    return push(i, ActivationOp{value(n, 0), op.series.coefficients}, e, noise);
+    ActivationOp made{value(n, 0), op.series.coefficients, {}, {}};
+    double noise = square(noise_.activation(*out_.program.bootstrap, op.series)), passed = 1;
+    if (!op.variants.empty()) {
+      std::vector<double> noises = {noise};
+      for (const auto& variant : op.variants) {
+        made.variants.push_back(variant.series.coefficients);
+        noises.push_back(square(noise_.activation(*out_.program.bootstrap, variant.series)));
+      }
+      made.choices = choices(op, *plan_.grids[static_cast<std::size_t>(i)]);
+      noise = passed = 0;
+      for (const double gain : op.gains) {
+        noise += noises[op.variant_of(gain)] / static_cast<double>(op.gains.size());
+        passed += 1 / square(gain) / static_cast<double>(op.gains.size());
+      }
+    }
+    const double e = std::sqrt(passed * square(error(n, 0)) + square(op.series.rms_error) + noise);
+    return push(i, std::move(made), e, std::sqrt(noise));
+  }
+
+  /// Which series the entries of each ciphertext have.
+  static std::vector<std::vector<std::uint8_t>> choices(const arith::Activation& op, const GridLayout& grid) {
+    std::vector<std::vector<std::uint8_t>> out(static_cast<std::size_t>(grid.ciphertexts()));
+    for (std::size_t j = 0; j < grid.entries.size(); ++j) {
+      const int channel = grid.entries[j].channel;
+      const std::size_t which = channel < 0 ? 0 : op.variant_of(op.gains[static_cast<std::size_t>(channel)]);
+      out[j / static_cast<std::size_t>(grid.pitch)].push_back(static_cast<std::uint8_t>(which));
+    }
+    return out;
   }
 
   Value emit(int, const ArithNode& n, const arith::View&) { return value(n, 0); }

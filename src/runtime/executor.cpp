@@ -213,7 +213,9 @@ class Run {
     for (std::size_t i = 0; i < x.size(); i += 2) {
       if (i > 0 && partly) partly(static_cast<double>(i) / static_cast<double>(x.size()));
       const std::span pair = std::span(x).subspan(i, std::min<std::size_t>(2, x.size() - i));
-      for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, op.coefficients, ins.scale)) {
+      std::vector<ckks::SlotVectors> series;
+      for (std::size_t k = 0; k < pair.size(); ++k) series.push_back(series_of(op, i + k));
+      for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, series, ins.scale)) {
         evaluator_.drop_to_level_inplace(c, ins.level);
         out.push_back(std::move(c));
       }

@@ -68,6 +68,13 @@ BsgsPlan plan_of(const Parameters& p, const ComplexLinearMap& map) {
   return plan_bsgs(map, static_cast<int>(p.slots()));
 }
 
+/// The same coefficients in all slots.
+SlotVectors everywhere(std::span<const Complex> coefficients) {
+  SlotVectors out;
+  for (const Complex c : coefficients) out.push_back({c});
+  return out;
+}
+
 bool are_radices(const std::vector<int>& radices) {
   constexpr int kLargestRadix = 8;  // 511 diagonals
   return !radices.empty() &&
@@ -260,8 +267,15 @@ Ciphertext Bootstrapper::exponential(const Evaluator& evaluator, const Ciphertex
 
 Ciphertext Bootstrapper::series(const Evaluator& evaluator, const Ciphertext& z, std::span<const Complex> coefficients,
                                 double output_scale) const {
-  std::vector<Complex> half(coefficients.begin(), coefficients.end());
-  for (Complex& c : half) c /= 2;
+  return series(evaluator, z, everywhere(coefficients), output_scale);
+}
+
+Ciphertext Bootstrapper::series(const Evaluator& evaluator, const Ciphertext& z, const SlotVectors& coefficients,
+                                double output_scale) const {
+  SlotVectors half = coefficients;
+  for (auto& slots : half) {
+    for (Complex& c : slots) c /= 2;
+  }
   Ciphertext out = evaluate_polynomial(evaluator, z, half, PolynomialBasis::kMonomial, output_scale);
   evaluator.add_inplace(out, evaluator.conjugate(out));
   return out;
@@ -280,14 +294,24 @@ std::vector<Ciphertext> Bootstrapper::exponentials(const Evaluator& evaluator, s
 
 std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
                                                std::span<const Complex> coefficients, double output_scale) const {
-  require(!coefficients.empty(), ErrorKind::kInvalidArgument, "a bootstrap needs a series of at least one coefficient");
-  const int depth = polynomial_depth(static_cast<int>(coefficients.size()) - 1);
-  require(depth <= exponential_level(), ErrorKind::kInvalidArgument,
-          "a series of {} coefficients takes {} levels, the exponential comes out at level {}", coefficients.size(),
-          depth, exponential_level());
+  const std::vector<SlotVectors> same(in.size(), everywhere(coefficients));
+  return evaluate(evaluator, in, same, output_scale);
+}
+
+std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
+                                               std::span<const SlotVectors> coefficients, double output_scale) const {
+  require(coefficients.size() == in.size(), ErrorKind::kInvalidArgument,
+          "a bootstrap of {} ciphertexts needs as many series, got {}", in.size(), coefficients.size());
+  for (const SlotVectors& list : coefficients) {
+    require(!list.empty(), ErrorKind::kInvalidArgument, "a bootstrap needs a series of at least one coefficient");
+    const int depth = polynomial_depth(static_cast<int>(list.size()) - 1);
+    require(depth <= exponential_level(), ErrorKind::kInvalidArgument,
+            "a series of {} coefficients takes {} levels, the exponential comes out at level {}", list.size(), depth,
+            exponential_level());
+  }
   std::vector<Ciphertext> out = wrapped_slots(evaluator, in);
   parallel_for(0, out.size(), [&](std::size_t i) {
-    out[i] = series(evaluator, exponential(evaluator, out[i]), coefficients, output_scale);
+    out[i] = series(evaluator, exponential(evaluator, out[i]), coefficients[i], output_scale);
   });
   return out;
 }

@@ -6,6 +6,7 @@
 
 #include "ckks/evaluator.h"
 #include "ckks/linear_map.h"
+#include "ckks/polynomial.h"
 
 namespace hearth::ckks {
 
@@ -63,6 +64,11 @@ class Bootstrapper {
   std::vector<Ciphertext> evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
                                    std::span<const std::complex<double>> coefficients, double output_scale) const;
 
+  /// The same with series that differ by input and slot: one list of coefficients an input, each coefficient a vector
+  /// of one period (ckks/polynomial.h).
+  std::vector<Ciphertext> evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
+                                   std::span<const SlotVectors> coefficients, double output_scale) const;
+
   // The steps, for tests and measurements.
   Ciphertext pack(const Evaluator& evaluator, std::span<const Ciphertext> in) const;  ///< a + i b
   Ciphertext slots_to_coefficients(const Evaluator& evaluator, Ciphertext c) const;   ///< to level 0
@@ -73,6 +79,8 @@ class Bootstrapper {
   std::vector<Ciphertext> coefficients_to_slots(const Evaluator& evaluator, Ciphertext c, std::size_t count) const;
   Ciphertext exponential(const Evaluator& evaluator, const Ciphertext& t) const;
   Ciphertext series(const Evaluator& evaluator, const Ciphertext& z, std::span<const std::complex<double>> coefficients,
+                    double output_scale) const;
+  Ciphertext series(const Evaluator& evaluator, const Ciphertext& z, const SlotVectors& coefficients,
                     double output_scale) const;
 
  private:

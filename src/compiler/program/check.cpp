@@ -96,14 +96,28 @@ class Checker {
     same_count(op.x);
     want(program_.bootstrap.has_value(), "it bootstraps, but the program does not say how");
     want(op.coefficients.size() >= 2 && op.coefficients.size() <= 1024, "its degree is impossible");
-    for (const auto& c : op.coefficients) {
-      finite(c.real());
-      finite(c.imag());
+    series(op.coefficients);
+    for (const auto& variant : op.variants) {
+      want(variant.size() == op.coefficients.size(), "its series differ in length");
+      series(variant);
+    }
+    want(op.choices.empty() || op.choices.size() == static_cast<std::size_t>(ins_.ciphertexts),
+         "its choices of series do not match its ciphertexts");
+    for (const auto& choice : op.choices) {
+      want(!choice.empty() && choice.size() <= parameters_.slots() && std::has_single_bit(choice.size()) &&
+               std::ranges::all_of(choice, [&](std::size_t which) { return which <= op.variants.size(); }),
+           "a choice of series is impossible");
     }
     const int depth = ckks::polynomial_depth(static_cast<int>(op.coefficients.size()) - 1);
     want(ins_.work_level == static_cast<int>(program_.bootstrap->stc_radices.size()) &&
              ins_.level <= ckks::exponential_level(parameters_, *program_.bootstrap) - depth,
          "its levels do not fit a bootstrap");
+  }
+  void series(const std::vector<std::complex<double>>& coefficients) const {
+    for (const auto& c : coefficients) {
+      finite(c.real());
+      finite(c.imag());
+    }
   }
   void check_op(const AddPlainOp& op) const {
     costs(0);

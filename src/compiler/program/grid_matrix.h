@@ -13,10 +13,10 @@ namespace hearth::compiler {
 /// period is the pitch of the output. Results are right at the elements of the output; in its margins there are sums
 /// of partly real neighbours. Values that a convolution reads beyond its image must be zero in the input's margins.
 ///
-/// `pooled`: the layer makes a vector of the whole image, by weights that are the same everywhere (1 x 1, the results are
-/// summed) or that differ from point to point (a window as large as the image; then diagonals are as long as the slots).
-/// What the map gives must be folded over all grid points (fold_steps()), after which every grid point holds the sums.
-/// Immutable; thread safe.
+/// `pooled`: the layer makes a vector of the whole image, by weights that are the same everywhere (1 x 1, the results
+/// are summed) or that differ from point to point (a window as large as the image; then diagonals are as long as the
+/// slots). What the map gives must be folded over all grid points (fold_steps()), after which every grid point holds
+/// the sums. Immutable; thread safe.
 class GridMatrix final : public ckks::LinearMapSource {
  public:
   /// Throws Error(kCorrupt) when the parts do not fit each other: extents, strides against pitches and phases, and

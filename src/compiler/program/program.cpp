@@ -58,6 +58,21 @@ std::vector<double> bias_of(const LinearOp& op, int ciphertext) {
   return grid_constant(*(*matrix)->out(), ciphertext, op.channel_bias, op.margin);
 }
 
+ckks::SlotVectors series_of(const ActivationOp& op, std::size_t ciphertext) {
+  ckks::SlotVectors out;
+  for (std::size_t k = 0; k < op.coefficients.size(); ++k) {
+    auto& slots = out.emplace_back();
+    if (op.choices.empty()) {
+      slots.push_back(op.coefficients[k]);
+      continue;
+    }
+    for (const std::size_t which : op.choices[ciphertext]) {
+      slots.push_back(which == 0 ? op.coefficients[k] : op.variants[which - 1][k]);
+    }
+  }
+  return out;
+}
+
 std::vector<Value> operands(const Op& op) {
   return std::visit(Overload{[](const InputOp&) { return std::vector<Value>{}; },
                              [](const AddOp& o) {
@@ -98,7 +113,8 @@ std::string to_string(const Program& program) {
                  [](const PolynomialOp& o) { return fmt::format("%{}, degree {}", o.x, o.coefficients.size() - 1); },
                  [](const AddPlainOp& o) { return fmt::format("%{}", o.x); },
                  [](const ActivationOp& o) {
-                   return fmt::format("%{}, series of degree {}", o.x, o.coefficients.size() - 1);
+                   return fmt::format("%{}, {} series of degree {}", o.x, 1 + o.variants.size(),
+                                      o.coefficients.size() - 1);
                  },
                  [](const auto& o) {
                    std::string list;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxInstructions = std::size_t{1} << 20;
 constexpr std::size_t kMaxDegree = std::size_t{1} << 16;
+constexpr std::size_t kMaxVariants = 255;
 constexpr std::size_t kMaxCount = 0xffffffff;  // where the bytes left are the only bound
 
 // The tag an operation has in a file is its index in Op; these keep the two from drifting apart.
@@ -89,8 +90,19 @@ class ProgramWriter {
 
   void write(const ActivationOp& op) {
     out_.i32(op.x);
-    out_.u32(u32_size(op.coefficients.size()));
-    for (const auto& c : op.coefficients) {
+    write_series(op.coefficients);
+    out_.u32(u32_size(op.variants.size()));
+    for (const auto& variant : op.variants) write_series(variant);
+    out_.u32(u32_size(op.choices.size()));
+    for (const auto& choice : op.choices) {
+      out_.u32(u32_size(choice.size()));
+      out_.span(choice);
+    }
+  }
+
+  void write_series(const std::vector<std::complex<double>>& coefficients) {
+    out_.u32(u32_size(coefficients.size()));
+    for (const auto& c : coefficients) {
       out_.f64(c.real());
       out_.f64(c.imag());
     }
@@ -277,12 +289,21 @@ class ProgramReader {
   Op read_activation() {
     ActivationOp op;
     op.x = read_value();
-    op.coefficients.resize(in_.read_count(kMaxDegree, "coefficients", 2 * sizeof(double)));
-    for (auto& c : op.coefficients) {
+    op.coefficients = read_series();
+    op.variants.resize(in_.read_count(kMaxVariants, "series", 4));
+    for (auto& variant : op.variants) variant = read_series();
+    op.choices.resize(in_.read_count(kMaxTensorCiphertexts, "choices of series", 4));
+    for (auto& choice : op.choices) choice = in_.read_vector<std::uint8_t>(read_period());
+    return op;
+  }
+
+  std::vector<std::complex<double>> read_series() {
+    std::vector<std::complex<double>> series(in_.read_count(kMaxDegree, "coefficients", 2 * sizeof(double)));
+    for (auto& c : series) {
       const double real = in_.finite();
       c = {real, in_.finite()};
     }
-    return op;
+    return series;
   }
 
   Op read_linear() {
