@@ -121,7 +121,14 @@ bool is_secret_key_file(const std::filesystem::path& path) {
 }
 
 std::uint16_t format_version(FileKind kind) {
-  return kind == FileKind::kServerBundle || kind == FileKind::kClientBundle ? 2 : 1;
+  switch (kind) {
+    case FileKind::kServerBundle:
+      return 2;
+    case FileKind::kClientBundle:
+      return 3;
+    default:
+      return 1;
+  }
 }
 
 std::string to_string_tag(SectionTag tag) {

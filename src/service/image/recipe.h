@@ -24,7 +24,7 @@ struct ImageRecipe {
 
 /// Sides of images below this hold no picture; they are refused.
 inline constexpr int kMinImageSide = 8;
-inline constexpr int kMaxResize = 1 << 16;
+inline constexpr int kMaxResize = 1 << 16;  ///< as in client bundles
 
 /// Whether a network takes images: {1, 1 or 3, height, width}.
 bool takes_images(std::span<const std::int64_t> input_shape);
