@@ -32,6 +32,7 @@ class PngSession {
     require(png_get_rowbytes(png_, info_) == row, ErrorKind::kInternal, "libpng makes rows of {} bytes, not {}",
             png_get_rowbytes(png_, info_), row);
     std::vector<png_bytep> rows;
+    rows.reserve(static_cast<std::size_t>(image.height));
     for (int y = 0; y < image.height; ++y) rows.push_back(image.samples.data() + static_cast<std::size_t>(y) * row);
     rows_ = rows.data();
     run(read_pixels);

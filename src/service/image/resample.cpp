@@ -23,8 +23,8 @@ struct Taps {
 Taps taps_of(std::int64_t index, double scale, int extent) {
   const double support = std::max(scale, 1.0);
   const double centre = (static_cast<double>(index) + 0.5) * scale;
-  const int first = std::max(0, static_cast<int>(centre - support + 0.5));
-  const int last = std::min(extent, static_cast<int>(centre + support + 0.5));
+  const int first = std::max(0, static_cast<int>(std::floor(centre - support + 0.5)));
+  const int last = std::min(extent, static_cast<int>(std::floor(centre + support + 0.5)));
   std::vector<double> weights;
   double sum = 0;
   for (int i = first; i < last; ++i) {
@@ -40,6 +40,7 @@ Taps taps_of(std::int64_t index, double scale, int extent) {
 
 std::vector<Taps> all_taps(std::int64_t start, int count, std::int64_t result, int extent) {
   std::vector<Taps> out;
+  out.reserve(static_cast<std::size_t>(count));
   const double scale = static_cast<double>(extent) / static_cast<double>(result);
   for (int i = 0; i < count; ++i) out.push_back(taps_of(start + i, scale, extent));
   return out;
