@@ -1,9 +1,10 @@
-#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
 #include "cli/common/command.h"
+#include "cli/common/ranking.h"
 #include "service/client/client.h"
+#include "service/image/recipe.h"
 #include "service/wire/ciphertext_file.h"
 #include "service/wire/input_batch.h"
 
@@ -18,7 +19,9 @@ namespace fs = std::filesystem;
 struct Options {
   cli::CommonOptions common;
   std::string bundle, key, input, output;
+  std::vector<std::string> images;
   std::int64_t index = -1, count = -1;
+  int top = cli::kDefaultTop;
   bool force = false, insecure = false;
 };
 
@@ -58,45 +61,55 @@ void keygen(const Options& options) {
                         {"time", cli::format_seconds(seconds)}}));
 }
 
+/// What to encrypt, from --image or --input.
+service::ImageBatch read_inputs(const Options& options, const compiler::ClientBundle& bundle) {
+  if (options.images.empty()) return {.inputs = read_npy(options.input), .notes = {}, .warnings = {}};
+  return service::read_images(options.images, service::image_recipe(bundle.input_shape, bundle.image_resize));
+}
+
+Json to_json(const std::vector<service::ImageNote>& notes) {
+  Json out = Json::array();
+  for (const service::ImageNote& note : notes) {
+    out.push_back({{"file", note.file}, {"width", note.width}, {"height", note.height}, {"enlarged", note.enlarged}});
+  }
+  return out;
+}
+
 /// Which inputs of the array to encrypt: --index I is one, --count K the first K, neither all.
-std::pair<std::size_t, std::size_t> selection(const Options& options, std::size_t available) {
+std::pair<std::size_t, std::size_t> selection(const Options& options, const std::string& name, std::size_t available) {
   const bool one = options.index >= 0;
   const std::size_t first = one ? static_cast<std::size_t>(options.index) : 0;
   const std::size_t count = one ? 1 : options.count > 0 ? static_cast<std::size_t>(options.count) : available;
   require(first < available && count <= available - first, ErrorKind::kInvalidArgument,
-          "{} has {} inputs (numbers 0 to {}), but {} from number {} were asked for", options.input, available,
-          available - 1, count, first);
+          "{} has {} inputs (numbers 0 to {}), but {} from number {} were asked for", name, available, available - 1,
+          count, first);
   return {first, count};
 }
 
 void encrypt(const Options& options) {
   const service::Client client(options.bundle, options.insecure);
-  cli::require_no_input(options.output, {options.bundle, options.key, options.input});
-  const NpyArray inputs = read_npy(options.input);
+  std::vector<fs::path> files{options.bundle, options.key, options.input};
+  files.insert(files.end(), options.images.begin(), options.images.end());
+  cli::require_no_input(options.output, files);
+  const std::string name = options.images.empty() ? options.input : fmt::format("{}", fmt::join(options.images, ", "));
+  const service::ImageBatch batch = read_inputs(options, client.bundle());
   const auto [first, count] =
-      selection(options, service::count_inputs(inputs, client.bundle().input_shape, options.input));
+      selection(options, name, service::count_inputs(batch.inputs, client.bundle().input_shape, name));
   const service::ClientSecret secret = client.load_secret(options.key);
   cli::Stage stage("Encrypting");
-  const service::EncryptReport report =
-      client.encrypt_file(secret, inputs, options.input, first, count, options.output, stage.reporter());
+  service::EncryptReport report =
+      client.encrypt_file(secret, batch.inputs, name, first, count, options.output, stage.reporter());
   const double seconds = stage.finish();
+  report.warnings.insert(report.warnings.begin(), batch.warnings.begin(), batch.warnings.end());
   for (const std::string& warning : report.warnings) cli::warn(options.common, warning);
   const double bytes = size_of(options.output);
-  cli::emit(options.common,
-            {{"output", options.output},
-             {"bytes", bytes},
-             {"inputs", report.inputs},
-             {"first", first},
-             {"largest", report.largest},
-             {"seconds", seconds},
-             {"warnings", report.warnings}},
+  Json json = {{"output", options.output},  {"bytes", bytes},     {"inputs", report.inputs},    {"first", first},
+               {"largest", report.largest}, {"seconds", seconds}, {"warnings", report.warnings}};
+  if (!batch.notes.empty()) json["images"] = to_json(batch.notes);
+  cli::emit(options.common, json,
             cli::format_rows({{"output", fmt::format("{} ({})", options.output, cli::format_bytes(bytes))},
                               {"inputs", fmt::format("{}", report.inputs)},
                               {"time", cli::format_seconds(seconds)}}));
-}
-
-std::size_t top_class(std::span<const float> values) {
-  return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
 void decrypt(const Options& options) {
@@ -111,15 +124,22 @@ void decrypt(const Options& options) {
   if (!options.output.empty()) write_npy(options.output, outputs.shape, outputs.values);
   const auto count = static_cast<std::size_t>(outputs.shape.front());
   const std::size_t each = outputs.values.size() / count;
-  Json classes = Json::array();
+  Json classes = Json::array(), top = Json::array();
   std::string text;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::span<const float> values = std::span(outputs.values).subspan(i * each, each);
-    classes.push_back(top_class(values));
-    text += fmt::format("input {}: class {} ({:.4f})\n", i, top_class(values), values[top_class(values)]);
+    const auto ranking = cli::rank(std::span(outputs.values).subspan(i * each, each), client.bundle().classes,
+                                   static_cast<std::size_t>(options.top));
+    classes.push_back(ranking.front().index);
+    top.push_back(cli::to_json(ranking));
+    text += fmt::format("input {}\n{}", i, cli::format_ranking(ranking));
   }
-  Json json = {{"inputs", count},          {"top_class", classes}, {"shape", outputs.shape},
-               {"values", outputs.values}, {"seconds", seconds},   {"warnings", report.warnings}};
+  Json json = {{"inputs", count},
+               {"top_class", classes},
+               {"top", top},
+               {"shape", outputs.shape},
+               {"values", outputs.values},
+               {"seconds", seconds},
+               {"warnings", report.warnings}};
   if (!options.output.empty()) json["output"] = options.output;
   cli::emit(options.common, json, text);
 }
@@ -147,32 +167,42 @@ void add_keygen(CLI::App& app, Options& options) {
 }
 
 void add_encrypt(CLI::App& app, Options& options) {
-  CLI::App& sub = *app.add_subcommand("encrypt", "Encrypts inputs from a .npy file");
+  CLI::App& sub = *app.add_subcommand("encrypt", "Encrypts inputs from a .npy file, or images");
   add_bundle(sub, options);
   add_key(sub, options);
-  sub.add_option("--input", options.input, "Inputs, in the form the calibration inputs had: one, or several stacked")
-      ->required()
+  CLI::App& inputs = *sub.add_option_group("Inputs");
+  inputs.require_option(1);
+  inputs
+      .add_option("--input", options.input, "Inputs, in the form the calibration inputs had: one, or several stacked")
       ->type_name("FILE.npy");
+  auto* images =
+      inputs
+          .add_option("--image", options.images,
+                      "PNG or JPEG images of any size, one or more: resized and cut as hearth compile was told")
+          ->type_name("FILE");
   auto* index = sub.add_option("--index", options.index, "Encrypt only this input, counted from 0")
                     ->check(CLI::NonNegativeNumber)
-                    ->type_name("I");
+                    ->type_name("I")
+                    ->excludes(images);
   sub.add_option("--count", options.count, "Encrypt only the first K inputs")
       ->check(CLI::PositiveNumber)
       ->type_name("K")
-      ->excludes(index);
+      ->excludes(index)
+      ->excludes(images);
   sub.add_option("-o,--output", options.output, "Where to write the encrypted inputs")->required()->type_name("FILE");
   cli::add_common_options(sub, options.common);
   sub.footer(
       "Example:\n  hearth encrypt out/client.hearth --key keys/secret.key --input images.npy --count 4 "
-      "-o input.ct");
+      "-o input.ct\n  hearth encrypt out/client.hearth --key keys/secret.key --image photo.jpg -o input.ct");
 }
 
 void add_decrypt(CLI::App& app, Options& options) {
-  CLI::App& sub = *app.add_subcommand("decrypt", "Decrypts outputs; prints the top class of each");
+  CLI::App& sub = *app.add_subcommand("decrypt", "Decrypts outputs; prints the likeliest classes of each");
   add_bundle(sub, options);
   add_key(sub, options);
   sub.add_option("--input", options.input, "Encrypted outputs, from hearth run")->required()->type_name("FILE");
   sub.add_option("-o,--output", options.output, "Where to write all outputs")->type_name("FILE.npy");
+  cli::add_top_option(sub, options.top);
   cli::add_common_options(sub, options.common);
   sub.footer("Example:\n  hearth decrypt out/client.hearth --key keys/secret.key --input output.ct -o logits.npy");
 }

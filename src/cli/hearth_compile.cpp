@@ -81,7 +81,8 @@ void print_report(const Options& options, const compiler::Compiled& compiled, do
 void compile(const Options& options) {
   for (const char* const name : {"server.hearth", "client.hearth"}) {
     if (options.output.empty()) break;
-    cli::require_no_input(fs::path(options.output) / name, {options.model.model, options.model.calibration});
+    cli::require_no_input(fs::path(options.output) / name,
+                          {options.model.model, options.model.calibration, options.model.classes.file});
   }
   double seconds = 0;
   const compiler::Compiled compiled = cli::compile_model(options.model, options.common, &seconds);

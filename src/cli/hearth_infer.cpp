@@ -4,10 +4,13 @@
 
 #include "base/error.h"
 #include "base/npy.h"
+#include "cli/common/class_names.h"
 #include "cli/common/command.h"
 #include "cli/common/process.h"
+#include "cli/common/ranking.h"
 #include "nn/onnx_import.h"
 #include "nn/reference.h"
+#include "service/image/recipe.h"
 #include "service/wire/input_batch.h"
 
 // The whole chain in one command, each step a process of its own over files, compared with plaintext.
@@ -20,9 +23,12 @@ namespace fs = std::filesystem;
 struct Options {
   cli::CommonOptions common;
   std::string model, input, labels, calibration, keep;
+  std::vector<std::string> images;
   std::int64_t count = 0;
-  int log_n = 0;
-  bool insecure = false;
+  int log_n = 0, top = cli::kDefaultTop;
+  bool insecure = false, rankings = false;  ///< rankings: print the likeliest classes of every input
+  std::optional<int> image_resize;
+  cli::ClassOptions classes;
   compiler::Normalisation normalisation;
 };
 
@@ -31,6 +37,7 @@ using Values = std::vector<float>;
 struct Inference {
   std::vector<Values> plain, encrypted;  ///< outputs, one entry an input
   std::vector<std::int64_t> labels;      ///< empty if unknown
+  std::vector<std::string> classes;      ///< names of the outputs; empty if unknown
   Json compile, keygen, encrypt, run, decrypt;
   double compile_s = 0, keygen_s = 0, encrypt_s = 0, run_s = 0, decrypt_s = 0;  ///< of whole processes
 };
@@ -88,15 +95,17 @@ class Chain {
 
   Inference run() {
     const nn::Graph graph = nn::import_onnx(options_.model);
-    const NpyArray images = read_npy(options_.input);
-    const std::size_t available = service::count_inputs(images, graph.input_shape(), options_.input);
+    result_.classes =
+        cli::read_class_names(options_.classes, static_cast<std::size_t>(nn::element_count(graph.output_shape())));
+    const NpyArray images = read_inputs(graph.input_shape());
+    const std::size_t available = service::count_inputs(images, graph.input_shape(), input_name());
     const std::size_t wanted = options_.count > 0 ? static_cast<std::size_t>(options_.count) : available;
-    require(wanted <= available, ErrorKind::kInvalidArgument, "{} has {} inputs, {} were asked for", options_.input,
+    require(wanted <= available, ErrorKind::kInvalidArgument, "{} has {} inputs, {} were asked for", input_name(),
             available, wanted);
     read_labels(wanted, available);
     for (const char* const output :
          {"server.hearth", "client.hearth", "secret.key", "evaluation.key", "input.ct", "output.ct", "output.npy"}) {
-      cli::require_no_input(path(output), {options_.model, options_.input, options_.labels, options_.calibration});
+      cli::require_no_input(path(output), files());
     }
     require(!fs::exists(path("secret.key")), ErrorKind::kInvalidArgument,
             "{} exists: replacing a secret key makes everything encrypted with it unreadable; --keep another folder, "
@@ -108,11 +117,29 @@ class Chain {
   }
 
  private:
+  /// What encrypt makes of the inputs; it prints the warnings.
+  NpyArray read_inputs(const nn::Shape& shape) const {
+    if (options_.images.empty()) return read_npy(options_.input);
+    const int resize = options_.image_resize.value_or(service::default_resize(shape));
+    return service::read_images(options_.images, service::image_recipe(shape, resize)).inputs;
+  }
+
+  std::string input_name() const {
+    return options_.images.empty() ? options_.input : fmt::format("{}", fmt::join(options_.images, ", "));
+  }
+
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> out{options_.model, options_.input, options_.labels, options_.calibration,
+                              options_.classes.file};
+    out.insert(out.end(), options_.images.begin(), options_.images.end());
+    return out;
+  }
+
   void read_labels(std::size_t wanted, std::size_t available) {
     if (options_.labels.empty()) return;
     const NpyArray labels = read_npy(options_.labels);
     require(labels.values.size() == available, ErrorKind::kMismatch, "{} has {} labels, but {} has {} inputs",
-            options_.labels, labels.values.size(), options_.input, available);
+            options_.labels, labels.values.size(), input_name(), available);
     for (std::size_t i = 0; i < wanted; ++i) {
       result_.labels.push_back(static_cast<std::int64_t>(std::lround(labels.values[i])));
     }
@@ -136,11 +163,15 @@ class Chain {
     if (options_.log_n > 0) compile.insert(compile.end(), {"--log-n", std::to_string(options_.log_n)});
     if (options_.insecure) compile.emplace_back("--insecure");
     add_normalisation(compile);
+    add_outside(compile);
     result_.compile = step("hearth-compile", compile, result_.compile_s);
     result_.keygen = client_step({"keygen", client, "-o", folder_.string()}, result_.keygen_s);
-    result_.encrypt = client_step({"encrypt", client, "--key", secret, "--input", options_.input, "--count",
-                                   std::to_string(wanted), "-o", path("input.ct")},
-                                  result_.encrypt_s);
+    std::vector<std::string> encrypt{"encrypt", client, "--key", secret, "-o", path("input.ct")};
+    if (options_.images.empty()) {
+      encrypt.insert(encrypt.end(), {"--input", options_.input, "--count", std::to_string(wanted)});
+    }
+    for (const std::string& image : options_.images) encrypt.push_back("--image=" + image);
+    result_.encrypt = client_step(std::move(encrypt), result_.encrypt_s);
     result_.run =
         step("hearth-run", {server, "--keys", evaluation, "--input", path("input.ct"), "-o", path("output.ct")},
              result_.run_s);
@@ -155,6 +186,13 @@ class Chain {
     arguments.push_back(fmt::format("--divide={}", n.divisor));
     if (!n.mean.empty()) arguments.push_back(fmt::format("--mean={}", fmt::join(n.mean, ",")));
     if (!n.deviation.empty()) arguments.push_back(fmt::format("--std={}", fmt::join(n.deviation, ",")));
+  }
+
+  void add_outside(std::vector<std::string>& arguments) const {
+    if (options_.image_resize) arguments.push_back(fmt::format("--image-resize={}", *options_.image_resize));
+    if (options_.classes.file.empty()) return;
+    arguments.push_back("--classes=" + options_.classes.file);
+    arguments.push_back(fmt::format("--class-offset={}", options_.classes.offset));
   }
 
   void read_outputs(std::size_t wanted) {
@@ -212,6 +250,20 @@ std::string image_table(const Inference& result, const Comparison& comparison) {
   return out;
 }
 
+std::vector<cli::RankedClass> ranking(const Options& options, const Inference& result, std::size_t i) {
+  return cli::rank(result.encrypted[i], result.classes, static_cast<std::size_t>(options.top));
+}
+
+/// The likeliest classes of every input, as decrypted.
+std::string rankings(const Options& options, const Inference& result) {
+  std::string out;
+  for (std::size_t i = 0; i < result.encrypted.size(); ++i) {
+    out += fmt::format("{}\n{}\n", options.images.empty() ? fmt::format("image {}", i) : options.images[i],
+                       cli::format_ranking(ranking(options, result, i)));
+  }
+  return out;
+}
+
 std::string summary(const Inference& r, const Comparison& c) {
   const auto number = [](const Json& json, const char* key) { return json.at(key).get<double>(); };
   const Json& prediction = r.compile.at("prediction");
@@ -246,11 +298,13 @@ std::string summary(const Inference& r, const Comparison& c) {
        {"server peak memory", cli::format_bytes(number(r.run, "peak_bytes"))}});
 }
 
-Json as_json(const Inference& r, const Comparison& c) {
+Json as_json(const Options& options, const Inference& r, const Comparison& c) {
   Json images = Json::array();
   for (std::size_t i = 0; i < r.plain.size(); ++i) {
     Json image = {{"plaintext", top(r.plain[i])}, {"encrypted", top(r.encrypted[i])}, {"error", c.errors[i]}};
     if (!r.labels.empty()) image["label"] = r.labels[i];
+    if (!options.images.empty()) image["file"] = options.images[i];
+    image["top"] = cli::to_json(ranking(options, r, i));
     images.push_back(image);
   }
   return {{"images", images},
@@ -276,8 +330,45 @@ void infer(const Options& options) {
   }
   const Inference result = Chain(options).run();
   const Comparison comparison = compare(result);
-  cli::emit(options.common, as_json(result, comparison),
-            image_table(result, comparison) + "\n" + summary(result, comparison));
+  cli::emit(options.common, as_json(options, result, comparison),
+            image_table(result, comparison) + "\n" + (options.rankings ? rankings(options, result) : "") +
+                summary(result, comparison));
+}
+
+void add_inputs(CLI::App& app, Options& options) {
+  CLI::App& inputs = *app.add_option_group("Inputs");
+  inputs.require_option(1);
+  inputs.add_option("--input", options.input, "Inputs: one, or several stacked")->type_name("FILE.npy");
+  auto* images =
+      inputs.add_option("--image", options.images, "PNG or JPEG images of any size, one or more")->type_name("FILE");
+  auto* calibration =
+      app.add_option("--calibration", options.calibration,
+                     "Typical inputs (default: the inputs themselves, but images need them to be given)")
+          ->type_name("FILE.npy");
+  app.add_option("--count", options.count, "Use only the first K inputs")
+      ->check(CLI::PositiveNumber)
+      ->type_name("K")
+      ->excludes(images);
+  images->needs(calibration);
+  app.add_option("--labels", options.labels, "Right answers, one an input")->type_name("FILE.npy");
+}
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("model", options.model, "The network as ONNX")->required()->type_name("MODEL.onnx");
+  add_inputs(app, options);
+  cli::add_normalisation(app, options.normalisation.divisor, options.normalisation.mean,
+                         options.normalisation.deviation);
+  cli::add_image_resize(app, options.image_resize);
+  cli::add_class_options(app, options.classes);
+  const CLI::Option* top = cli::add_top_option(app, options.top);
+  app.add_option("--log-n", options.log_n, "log2 of the ring degree")->check(CLI::Range(11, 17))->type_name("N");
+  app.add_option("--keep", options.keep, "Work in this folder and keep all files, the secret key included")
+      ->type_name("FOLDER");
+  app.add_flag("--insecure", options.insecure, "Allow less than 128 bits of security (experiments only)");
+  cli::add_common_options(app, options.common);
+  app.callback([&options, top] {
+    options.rankings = !options.images.empty() || !options.classes.file.empty() || top->count() > 0;
+  });
 }
 
 }  // namespace
@@ -285,22 +376,11 @@ void infer(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Compiles a model, makes keys, encrypts, runs, decrypts, and compares with plaintext", "hearth infer");
   app.footer(
-      "Example:\n  hearth infer model.onnx --input images.npy --labels labels.npy --count 4\n\n"
+      "Example:\n  hearth infer model.onnx --input images.npy --labels labels.npy --count 4\n"
+      "  hearth infer model.onnx --calibration images.npy --image photo.jpg --classes names.txt\n\n"
       "Every step is a process of its own over files, as in real use: the one that runs the model never sees "
       "the secret key.");
   Options options;
-  app.add_option("model", options.model, "The network as ONNX")->required()->type_name("MODEL.onnx");
-  app.add_option("--input", options.input, "Inputs: one, or several stacked")->required()->type_name("FILE.npy");
-  app.add_option("--labels", options.labels, "Right answers, one an input")->type_name("FILE.npy");
-  app.add_option("--calibration", options.calibration, "Typical inputs (default: the inputs themselves)")
-      ->type_name("FILE.npy");
-  app.add_option("--count", options.count, "Use only the first K inputs")->check(CLI::PositiveNumber)->type_name("K");
-  cli::add_normalisation(app, options.normalisation.divisor, options.normalisation.mean,
-                         options.normalisation.deviation);
-  app.add_option("--log-n", options.log_n, "log2 of the ring degree")->check(CLI::Range(11, 17))->type_name("N");
-  app.add_option("--keep", options.keep, "Work in this folder and keep all files, the secret key included")
-      ->type_name("FOLDER");
-  app.add_flag("--insecure", options.insecure, "Allow less than 128 bits of security (experiments only)");
-  cli::add_common_options(app, options.common);
+  add_options(app, options);
   return cli::run_command(app, argc, argv, options.common, [&] { infer(options); });
 }

@@ -200,6 +200,8 @@ TEST(ClientBundle, RoundTripKeepsEverything) {
   EXPECT_EQ(copy.input_layout, bundle.input_layout);
   EXPECT_EQ(copy.output_layout, bundle.output_layout);
   EXPECT_EQ(copy.normalisation, bundle.normalisation);
+  EXPECT_EQ(copy.image_resize, bundle.image_resize);
+  EXPECT_EQ(copy.classes, bundle.classes);
   EXPECT_EQ(copy.input_level, bundle.input_level);
   EXPECT_EQ(copy.input_scale, bundle.input_scale);
   EXPECT_EQ(copy.input_bound, bundle.input_bound);
@@ -247,6 +249,42 @@ TEST(ClientBundle, MoreInputCiphertextsThanElementsAreRefusedBeforeAClientMakesT
   expect_error(ErrorKind::kCorrupt, "8 elements", [&] { read_client(in, *parameters, bundle); });
 }
 
+/// Reads what was written of a client bundle.
+ClientBundle reread(const ClientBundle& bundle) {
+  const auto parameters = ckks::Parameters::create(testing::tiny_spec());
+  ByteWriter out;
+  write_client(out, bundle);
+  const Bytes bytes = out.take();
+  ByteReader in(bytes, "client");
+  ClientBundle copy;
+  read_client(in, *parameters, copy);
+  return copy;
+}
+
+TEST(ClientBundle, NamesOfClassesMayBeLeftOut) {
+  ClientBundle bundle = tiny_client(tiny_server());
+  bundle.classes.clear();
+  bundle.image_resize = 0;
+  EXPECT_EQ(reread(bundle).classes, bundle.classes);
+  EXPECT_EQ(reread(bundle).image_resize, 0);
+}
+
+/// Bundles come from the server's side, and names go to the client's terminal.
+TEST(ClientBundle, NamesOfClassesAreCheckedForTheirNumberLengthAndCharacters) {
+  const auto refused = [](const std::string& part, const std::function<void(ClientBundle&)>& change) {
+    ClientBundle bundle = tiny_client(tiny_server());
+    change(bundle);
+    expect_error(ErrorKind::kCorrupt, part, [&] { reread(bundle); });
+  };
+  refused("names 7 classes for 8 outputs", [](ClientBundle& b) { b.classes.pop_back(); });
+  refused("names 9 classes for 8 outputs", [](ClientBundle& b) { b.classes.emplace_back("mole"); });
+  refused("class 2", [](ClientBundle& b) { b.classes[2] = "\x1b[2J"; });
+  refused("class 7", [](ClientBundle& b) { b.classes[7] = "\xff"; });
+  refused("string", [](ClientBundle& b) { b.classes[0] = std::string(kMaxClassName + 1, 'a'); });
+  refused("size of images", [](ClientBundle& b) { b.image_resize = -1; });
+  refused("size of images", [](ClientBundle& b) { b.image_resize = kMaxImageResize + 1; });
+}
+
 /// The client section with any byte changed, in a container whose checksums are right.
 TEST(ClientBundle, AnyDamagedByteBehindTheChecksumsIsReadSafelyOrRefused) {
   const auto parameters = ckks::Parameters::create(testing::tiny_spec());
@@ -273,21 +311,24 @@ TEST(ClientBundle, AnyDamagedByteBehindTheChecksumsIsReadSafelyOrRefused) {
   EXPECT_GT(refused, 100);
 }
 
-/// Bundles of version 1 knew no activations and no layers.
+/// Bundles of version 1 knew no activations and no layers, client bundles of version 2 no images and no classes.
 TEST(Bundles, OlderVersionsAreRefused) {
   const TemporaryFolder folder;
   write_bundle(folder / "server", tiny_server());
   write_bundle(folder / "client", tiny_client(tiny_server()));
-  const auto aged = [](Bytes bytes) {
+  const auto aged = [](Bytes bytes, std::uint8_t version) {
     constexpr std::size_t kVersionAt = 8, kHeader = 40;  // docs/format_container.md
-    bytes[kVersionAt] = std::byte{1};
+    bytes[kVersionAt] = std::byte{version};
     const Checksum sum = checksum_of(std::span(bytes).first(kHeader));
     std::ranges::copy(sum, bytes.begin() + kHeader);
     return bytes;
   };
-  const Bytes server = aged(file_bytes(folder / "server")), client = aged(file_bytes(folder / "client"));
+  const Bytes server = aged(file_bytes(folder / "server"), 1);
   expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_server_bundle(server); });
-  expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_client_bundle(client); });
+  for (const std::uint8_t version : {std::uint8_t{1}, std::uint8_t{2}}) {
+    const Bytes client = aged(file_bytes(folder / "client"), version);
+    expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_client_bundle(client); });
+  }
 }
 
 TEST(ServerBundle, TheIdMustBeThatOfTheProgram) {

@@ -111,6 +111,8 @@ inline compiler::ClientBundle tiny_client(const compiler::ServerBundle& server) 
   bundle.keys = server.program.keys;
   bundle.input_shape = {1, 2, 4};
   bundle.output_shape = {1, kTinySize};
+  bundle.image_resize = 6;
+  bundle.classes = {"ant", "bee", "crane fly", "dragonfly", "earwig", "firefly", "grasshopper", "h\xc3\xbcpfer"};
   bundle.input_layout = bundle.output_layout = layout;
   bundle.input_level = 2;
   bundle.input_scale = server.program.instructions.front().scale;

@@ -15,13 +15,15 @@ CASES = {
     "secret in a shared header": ("cli/common.h", '#include "ckks/secret/s.h"', "only clients may hold secrets"),
     "secret beside verify": ("cli/hearth_verify_more.cpp", '#include "ckks/secret/s.h"', "only clients may hold secrets"),
     "secret in a server": ("cli/hearth_run.cpp", '#include "service/client/k.h"', "only clients may hold secrets"),
+    "image above wire": ("service/image/a.cpp", '#include "service/wire/w.h"', "may not include service/wire/w.h"),
     "server in client": ("service/client/a.cpp", '#include "runtime/r.h"', "may not include runtime/r.h"),
     "client in server": ("service/server.cpp", '#include "service/client/k.h"', "reaches service/client/k.h"),
     "angle brackets": ("ring/a.cpp", '#include <base/e.h>', "with quotes"),
     "unknown layer": ("other/a.cpp", "", "in no known layer"),
     "missing": ("ring/a.cpp", '#include "b.h"', "names no file below src/"),
 }
-HEADERS = ["base/e.h", "ring/b.h", "ckks/c.h", "ckks/secret/s.h", "compiler/d.h", "runtime/r.h", "service/client/k.h"]
+HEADERS = ["base/e.h", "ring/b.h", "ckks/c.h", "ckks/secret/s.h", "compiler/d.h", "runtime/r.h", "service/client/k.h",
+           "service/wire/w.h"]
 ALLOWED = {
     "ring/ok.cpp": '#include "base/e.h"\n#include <vector>\n',
     "ckks/secret/ok.cpp": '#include "ckks/secret/s.h"\n',

@@ -25,10 +25,12 @@ ALLOWED = {
     "compiler/program": {"base", "ring", "ckks"},
     "compiler": {"base", "ring", "ckks", "compiler/program", "nn"},
     "runtime": {"base", "ring", "ckks", "compiler/program"},
+    "service/image": {"base"},
     "service/wire": {"base", "ring", "ckks", "compiler/program"},
     "service/client": {"base", "ring", "ckks", "ckks/secret", "compiler/program", "service/wire"},
     "service": {"base", "ring", "ckks", "compiler/program", "runtime", "service/wire"},
-    "cli": {"base", "ring", "ckks", "nn", "compiler/program", "compiler", "runtime", "service", "service/wire"} | SECRET,
+    "cli": {"base", "ring", "ckks", "nn", "compiler/program", "compiler", "runtime", "service",
+            "service/image", "service/wire"} | SECRET,
 }
 
 # Who may hold a secret key: the files that the client's program is made of, and the developers' program that compares an

@@ -91,6 +91,15 @@ void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean
       ->type_name("S,...");
 }
 
+void add_image_resize(CLI::App& app, std::optional<int>& resize) {
+  app.add_option(
+         "--image-resize", resize,
+         "Of images (encrypt --image) the shorter side becomes R pixels before the middle is cut out, 256 for most "
+         "models of 224 (default: as little as fills the model's input; 0: nothing is resized)")
+      ->check(CLI::Range(0, 65536))
+      ->type_name("R");
+}
+
 int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body) {
   try {
     app.parse(argc, argv);

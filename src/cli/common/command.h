@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "base/progress.h"
@@ -34,6 +35,9 @@ void add_common_options(CLI::App& app, CommonOptions& options, bool threads = tr
 
 /// Adds --divide, --mean and --std: what is done to inputs before the model sees them.
 void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean, std::vector<double>& deviation);
+
+/// Adds --image-resize: what the shorter side of images becomes before the middle is cut out.
+void add_image_resize(CLI::App& app, std::optional<int>& resize);
 
 /// Parses, then runs `body`, and turns everything that can go wrong into a line and an exit code. `body` calls emit()
 /// at most once. SIGINT, SIGTERM and SIGHUP end the process without leaving unfinished files (base/file.h).

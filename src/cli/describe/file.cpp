@@ -55,6 +55,19 @@ void add_normalisation(Description& out, const compiler::Normalisation& value) {
                                                      fmt::join(value.mean, ", "), fmt::join(value.deviation, ", ")));
 }
 
+/// What images become, and what outputs are called.
+void add_outside(Description& out, const compiler::ClientBundle& bundle) {
+  out.json["image_resize"] = bundle.image_resize;
+  out.json["classes"] = bundle.classes;
+  if (bundle.image_resize > 0) {
+    out.rows.emplace_back("images",
+                          fmt::format("shorter side becomes {}, then the middle is cut out", bundle.image_resize));
+  }
+  if (bundle.classes.empty()) return;
+  out.rows.emplace_back("classes", fmt::format("{}, from {} to {}", bundle.classes.size(), bundle.classes.front(),
+                                               bundle.classes.back()));
+}
+
 void describe_server_bundle(Description& out, const fs::path& path) {
   const compiler::ServerBundle bundle = compiler::read_server_bundle(path);
   add_model(out, bundle.program.model, bundle.model_id);
@@ -74,6 +87,7 @@ void describe_client_bundle(Description& out, const fs::path& path) {
   out.json["input_shape"] = bundle.input_shape;
   out.json["output_shape"] = bundle.output_shape;
   add_normalisation(out, bundle.normalisation);
+  add_outside(out, bundle);
   add(out, "input bound", "input_bound", bundle.input_bound);
   add(out, "output bound", "output_bound", bundle.output_bound);
   add_prediction(out, bundle.prediction);

@@ -7,6 +7,7 @@
 #include "base/npy.h"
 #include "cli/model/tune_file.h"
 #include "nn/onnx_import.h"
+#include "service/image/recipe.h"
 #include "service/wire/input_batch.h"
 
 namespace hearth::cli {
@@ -16,6 +17,14 @@ namespace {
 /// activation of an equalised ResNet-20 past half a period when it had been calibrated on 4 images, 5 of 80 with 20,
 /// both with a margin of 1.5.)
 constexpr std::size_t kFewInputs = 20;
+
+static_assert(kMaxClassName <= compiler::kMaxClassName && service::kMaxResize <= compiler::kMaxImageResize);
+
+/// What the client bundle says of images; 0 for models that take none.
+int image_resize(const ModelOptions& options, const nn::Shape& shape) {
+  if (!options.image_resize) return service::default_resize(shape);
+  return service::image_recipe(shape, *options.image_resize).resize;
+}
 
 }  // namespace
 
@@ -41,9 +50,14 @@ compiler::Compiled compile_model(const ModelOptions& options, const CommonOption
   compile.progress = [&](const std::string& step, double done, double total) { report(done, total, step); };
   nn::Graph graph = nn::import_onnx(options.model);
   graph.name = std::filesystem::path(options.model).stem().string();  // exporters call every graph the same
+  const int resize = image_resize(options, graph.input_shape());
+  std::vector<std::string> classes =
+      read_class_names(options.classes, static_cast<std::size_t>(nn::element_count(graph.output_shape())));
   const auto calibration = read_inputs(options.calibration, graph.input_shape(), options.normalisation);
   compiler::Compiled compiled = compiler::compile(graph, calibration, compile);
   compiled.client.normalisation = options.normalisation;
+  compiled.client.image_resize = resize;
+  compiled.client.classes = std::move(classes);
   const double taken = stage.finish();
   if (!compiled.activations.empty() && calibration.size() < kFewInputs) {
     warn(common, fmt::format("only {} calibration input(s): other inputs will often exceed ranges found on so few, and "
@@ -64,6 +78,8 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->required()
       ->type_name("FILE.npy");
   add_normalisation(app, options.normalisation.divisor, options.normalisation.mean, options.normalisation.deviation);
+  add_image_resize(app, options.image_resize);
+  add_class_options(app, options.classes);
   app.add_option("--log-n", options.compile.log_n, "log2 of the ring degree (default: the smallest that fits)")
       ->check(CLI::Range(11, 17))
       ->type_name("N");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -44,6 +45,11 @@ struct Normalisation {
   bool operator==(const Normalisation&) const = default;
 };
 
+/// Longest name of a class, in bytes.
+inline constexpr std::size_t kMaxClassName = 256;
+/// Largest ClientBundle::image_resize.
+inline constexpr int kMaxImageResize = 1 << 16;
+
 /// All a client needs; no weights. Inputs are float tensors in the shape of the ONNX input, before normalisation.
 struct ClientBundle {
   std::string model;
@@ -51,13 +57,15 @@ struct ClientBundle {
   ckks::KeyRequest keys;
   std::vector<std::int64_t> input_shape, output_shape;  ///< with the batch dimension 1
   Normalisation normalisation;
+  int image_resize = 0;  ///< what the shorter side of an image becomes before the middle is cut out; 0: it stays
   Layout input_layout, output_layout;
   int input_level = 0;
   double input_scale = 1;
   double input_bound = 0;  ///< largest |value| met in calibration, normalised; larger inputs are warned about
   int output_level = 0;
   double output_scale = 1;
-  double output_bound = 0;  ///< outputs beyond this wrap around
+  double output_bound = 0;           ///< outputs beyond this wrap around
+  std::vector<std::string> classes;  ///< names of the outputs, plain text (base/text.h), one for each value; or none
   Prediction prediction;
   std::array<std::uint8_t, 16> model_id{};
 };

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "compiler/program/program_bytes.h"
 
 namespace hearth::compiler {
@@ -81,6 +82,25 @@ Layout read_layout(ByteReader& in, const std::vector<std::int64_t>& shape, int s
   return layout;
 }
 
+void write_classes(ByteWriter& out, const std::vector<std::string>& names) {
+  out.u32(static_cast<std::uint32_t>(names.size()));
+  for (const std::string& name : names) out.string(name);
+}
+
+std::vector<std::string> read_classes(ByteReader& in, std::size_t outputs) {
+  const std::size_t count = in.read_count(kMaxElements, "names of classes", 4);
+  require(count == 0 || count == outputs, ErrorKind::kCorrupt, "{} names {} classes for {} outputs", in.what(), count,
+          outputs);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) {
+    names.push_back(in.string(kMaxClassName));
+    require(is_plain_text(names.back()), ErrorKind::kCorrupt,
+            "{} has a name of class {} that is no plain text: UTF-8 without control characters is expected", in.what(),
+            i);
+  }
+  return names;
+}
+
 double read_positive(ByteReader& in, const char* name) {
   const double value = in.finite();
   require(value > 0, ErrorKind::kCorrupt, "{} has {} {}, expected a positive number", in.what(), name, value);
@@ -126,6 +146,7 @@ void write_client(ByteWriter& out, const ClientBundle& value) {
   write_keys(out, value.keys);
   write_shape(out, value.input_shape);
   write_normalisation(out, value.normalisation);
+  out.i32(value.image_resize);
   write_layout(out, value.input_layout);
   out.i32(value.input_level);
   out.f64(value.input_scale);
@@ -135,6 +156,7 @@ void write_client(ByteWriter& out, const ClientBundle& value) {
   out.i32(value.output_level);
   out.f64(value.output_scale);
   out.f64(value.output_bound);
+  write_classes(out, value.classes);
 }
 
 void read_client(ByteReader& in, const ckks::Parameters& parameters, ClientBundle& value) {
@@ -143,6 +165,7 @@ void read_client(ByteReader& in, const ckks::Parameters& parameters, ClientBundl
   value.keys = read_keys(in, parameters);
   value.input_shape = read_shape(in);
   value.normalisation = read_normalisation(in, value.input_shape);
+  value.image_resize = in.i32_in(0, kMaxImageResize, "size of images");
   value.input_layout = read_layout(in, value.input_shape, slots);
   // A client makes as many slot vectors, whatever the bundle's size.
   require(static_cast<std::size_t>(value.input_layout.ciphertexts) <= value.input_layout.places.size(),
@@ -156,6 +179,7 @@ void read_client(ByteReader& in, const ckks::Parameters& parameters, ClientBundl
   value.output_level = in.i32_in(0, parameters.max_level(), "output level");
   value.output_scale = read_positive(in, "output scale");
   value.output_bound = read_bound(in, "output bound");
+  value.classes = read_classes(in, value.output_layout.places.size());
   in.expect_end();
 }
 
