@@ -4,6 +4,7 @@
 #include "base/parallel.h"
 #include "base/system.h"
 #include "cli/common/command.h"
+#include "cli/common/process.h"
 #include "service/server.h"
 
 // The server's side of Hearth as a command. Links no code that knows a secret key.
@@ -86,7 +87,11 @@ void run(const Options& options) {
   const double count = service::CiphertextFile(options.input).head().tensors;
   cli::Stage running("Evaluating", count * server.prediction().seconds);
   std::vector<runtime::RunReport> reports;
-  server.run(keys, options.input, options.output, &reports, running.detailed_reporter());
+  {
+    const cli::InterruptScope interrupts;
+    server.run(keys, options.input, options.output, &reports, running.detailed_reporter(),
+               [&] { interrupts.check(); });
+  }
   times.run = running.finish();
   print(options, server, keys, times, reports);
 }

@@ -290,20 +290,25 @@ std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vec
   require(keys.parameters_id == parameters_->id(), ErrorKind::kMismatch,
           "the evaluation keys were made for other parameters than those of model \"{}\"", program_.model);
   check_input(program_, *parameters_, input);
-  const ckks::Evaluator evaluator(parameters_, &keys);
+  require(hooks.costs.empty() || hooks.costs.size() == program_.instructions.size(), ErrorKind::kInvalidArgument,
+          "costs of {} instructions were given for a program of {}", hooks.costs.size(), program_.instructions.size());
+  ckks::Evaluator evaluator(parameters_, &keys);
+  evaluator.set_checkpoint(hooks.checkpoint);
   Run run(program_, evaluator, bootstrapper_.get(), std::move(input));
-  const double total = std::accumulate(cost_.begin(), cost_.end(), 0.0);
+  const std::vector<double>& cost = hooks.costs.empty() ? cost_ : hooks.costs;
+  const double total = std::accumulate(cost.begin(), cost.end(), 0.0);
   const double start = now();
   double done = 0;
   for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
     const Instruction& ins = program_.instructions[i];
     const double begin = now();
+    evaluator.checkpoint();
     if (hooks.progress) {
-      run.partly = [&](double share) { hooks.progress(done + share * cost_[i], total, ins.name); };
+      run.partly = [&](double share) { hooks.progress(done + share * cost[i], total, ins.name); };
       run.partly(0);
     }
     run.step(i, prepared_[i].get());
-    done += cost_[i];
+    done += cost[i];
     if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
     if (hooks.observer) hooks.observer(i, run.result(i));
   }
