@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -40,60 +41,123 @@ std::vector<runtime::StageTime> mean_stages(const std::vector<runtime::RunReport
   return out;
 }
 
-void print(const Options& options, const service::Server& server, const service::ClientKeys& keys, const Times& times,
-           const std::vector<runtime::RunReport>& reports) {
-  const double each = mean_seconds(reports);
-  Json stages = Json::array();
-  std::string text = cli::format_rows(
-      {{"output", options.output},
-       {"inputs", fmt::format("{}", reports.size())},
-       {"time", fmt::format("{} an input on {} threads; loading the model {}, keys {}", cli::format_seconds(each),
-                            threads(), cli::format_seconds(times.load), cli::format_seconds(times.keys))},
-       {"peak memory", cli::format_bytes(static_cast<double>(peak_rss_bytes()))}});
-  for (const auto& stage : mean_stages(reports)) {
-    stages.push_back({{"name", stage.name}, {"op", stage.op}, {"seconds", stage.seconds}});
-    if (!options.stages) continue;
-    text +=
+/// Of the time of a run.
+struct Shares {
+  double bootstraps = 0, linear = 0, other = 0;
+};
+
+Shares shares_of(const std::vector<runtime::StageTime>& stages, double seconds) {
+  Shares out;
+  if (seconds <= 0) return out;
+  for (const auto& stage : stages) {
+    if (stage.op == "activation") out.bootstraps += stage.seconds / seconds;
+    if (stage.op == "linear") out.linear += stage.seconds / seconds;
+  }
+  out.other = std::max(0.0, 1 - out.bootstraps - out.linear);
+  return out;
+}
+
+/// A measurement beside what was predicted of it, which is 0 where nothing was.
+struct Comparison {
+  double measured = 0, predicted = 0;
+  double ratio() const { return predicted > 0 ? measured / predicted : 0; }
+  std::string text(const std::string& prediction) const {
+    if (predicted <= 0) return "";
+    return fmt::format("; predicted {}, measured {:.2f} times that", prediction, ratio());
+  }
+};
+
+Json to_json(const Comparison& c) {
+  return {{"measured", c.measured},
+          {"predicted", c.predicted > 0 ? Json(c.predicted) : Json()},
+          {"ratio", c.predicted > 0 ? Json(c.ratio()) : Json()}};
+}
+
+/// What print() shows.
+struct Results {
+  Times times;
+  std::size_t key_bytes = 0;
+  std::vector<runtime::RunReport> reports;
+};
+
+Json seconds_of(const std::vector<runtime::RunReport>& reports) {
+  Json out = Json::array();
+  for (const auto& report : reports) out.push_back(report.seconds);
+  return out;
+}
+
+Json to_json(const std::vector<runtime::StageTime>& stages) {
+  Json out = Json::array();
+  for (const auto& stage : stages) out.push_back({{"name", stage.name}, {"op", stage.op}, {"seconds", stage.seconds}});
+  return out;
+}
+
+std::string stage_table(const std::vector<runtime::StageTime>& stages) {
+  std::string out;
+  for (const auto& stage : stages) {
+    out +=
         fmt::format("  {:>9}  {:<12} {}\n", cli::format_seconds(stage.seconds), stage.op, cli::printable(stage.name));
   }
-  Json seconds = Json::array();
-  for (const auto& report : reports) seconds.push_back(report.seconds);
+  return out;
+}
+
+void print(const Options& options, const service::Server& server, const Results& r) {
+  const double each = mean_seconds(r.reports);
+  const std::vector<runtime::StageTime> stages = mean_stages(r.reports);
+  const compiler::Prediction& prediction = server.prediction();
+  const Comparison time{each, prediction.seconds};
+  const Comparison memory{static_cast<double>(peak_rss_bytes()), prediction.peak_bytes};
+  const Shares shares = shares_of(stages, each);
+  const std::string expected = fmt::format("{} on {}", cli::format_seconds(prediction.seconds), prediction.threads);
+  const std::string text = cli::format_rows(
+      {{"output", options.output},
+       {"inputs", fmt::format("{}", r.reports.size())},
+       {"time", fmt::format("{} an input on {} threads{}", cli::format_seconds(each), threads(), time.text(expected))},
+       {"time spent", fmt::format("{:.1f} % in bootstraps, {:.1f} % in linear layers, {:.1f} % in anything else",
+                                  100 * shares.bootstraps, 100 * shares.linear, 100 * shares.other)},
+       {"loading", fmt::format("{} for the model, {} for keys", cli::format_seconds(r.times.load),
+                               cli::format_seconds(r.times.keys))},
+       {"peak memory", cli::format_bytes(memory.measured) + memory.text(cli::format_bytes(prediction.peak_bytes))}});
   cli::emit(options.common,
             {{"output", options.output},
              {"output_bytes", std::filesystem::file_size(options.output)},
-             {"inputs", reports.size()},
+             {"inputs", r.reports.size()},
              {"threads", threads()},
              {"seconds_per_input", each},
-             {"seconds", seconds},
-             {"load_seconds", times.load},
-             {"key_seconds", times.keys},
-             {"run_seconds", times.run},
-             {"key_bytes", keys.keys.bytes()},
+             {"seconds", seconds_of(r.reports)},
+             {"load_seconds", r.times.load},
+             {"key_seconds", r.times.keys},
+             {"run_seconds", r.times.run},
+             {"key_bytes", r.key_bytes},
              {"plaintext_bytes", server.plaintext_bytes()},
              {"peak_bytes", peak_rss_bytes()},
-             {"stages", stages}},
-            text);
+             {"predicted_threads", prediction.threads},
+             {"time", to_json(time)},
+             {"memory", to_json(memory)},
+             {"shares", {{"bootstraps", shares.bootstraps}, {"linear", shares.linear}, {"other", shares.other}}},
+             {"stages", to_json(stages)}},
+            text + (options.stages ? stage_table(stages) : ""));
 }
 
 void run(const Options& options) {
   cli::require_no_input(options.output, {options.bundle, options.keys, options.input});
-  Times times;
+  Results results;
   cli::Stage loading("Loading the model");
   const service::Server server(options.bundle, loading.reporter());
-  times.load = loading.finish();
+  results.times.load = loading.finish();
   cli::Stage reading("Loading keys");
   const service::ClientKeys keys = server.load_keys(options.keys, reading.reporter());
-  times.keys = reading.finish();
+  results.times.keys = reading.finish();
   const double count = service::CiphertextFile(options.input).head().tensors;
   cli::Stage running("Evaluating", count * server.prediction().seconds);
-  std::vector<runtime::RunReport> reports;
   {
     const cli::InterruptScope interrupts;
-    server.run(keys, options.input, options.output, &reports, running.detailed_reporter(),
+    server.run(keys, options.input, options.output, &results.reports, running.detailed_reporter(),
                [&] { interrupts.check(); });
   }
-  times.run = running.finish();
-  print(options, server, keys, times, reports);
+  results.times.run = running.finish();
+  results.key_bytes = keys.keys.bytes();
+  print(options, server, results);
 }
 
 }  // namespace
