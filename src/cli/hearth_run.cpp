@@ -86,57 +86,85 @@ Json seconds_of(const std::vector<runtime::RunReport>& reports) {
   return out;
 }
 
-Json to_json(const std::vector<runtime::StageTime>& stages) {
-  Json out = Json::array();
-  for (const auto& stage : stages) out.push_back({{"name", stage.name}, {"op", stage.op}, {"seconds", stage.seconds}});
-  return out;
-}
+/// Everything there is to say about a run.
+struct Summary {
+  Summary(const service::Server& server, const Results& results)
+      : prediction(server.prediction()),
+        stages(mean_stages(results.reports)),
+        time{mean_seconds(results.reports), prediction.seconds},
+        memory{static_cast<double>(peak_rss_bytes()), prediction.peak_bytes},
+        shares(shares_of(stages, time.measured)) {}
 
-std::string stage_table(const std::vector<runtime::StageTime>& stages) {
-  std::string out;
-  for (const auto& stage : stages) {
-    out +=
-        fmt::format("  {:>9}  {:<12} {}\n", cli::format_seconds(stage.seconds), stage.op, cli::printable(stage.name));
+  /// 0 where nothing was predicted.
+  double predicted(std::size_t stage) const {
+    return prediction.instruction_seconds.empty() ? 0 : prediction.instruction_seconds.at(stage);
+  }
+
+  const compiler::Prediction& prediction;
+  std::vector<runtime::StageTime> stages;
+  Comparison time, memory;
+  Shares shares;
+};
+
+Json stages_json(const Summary& s) {
+  Json out = Json::array();
+  for (std::size_t i = 0; i < s.stages.size(); ++i) {
+    const auto& stage = s.stages[i];
+    out.push_back(
+        {{"name", stage.name}, {"op", stage.op}, {"seconds", stage.seconds}, {"predicted_seconds", s.predicted(i)}});
   }
   return out;
 }
 
-void print(const Options& options, const service::Server& server, const Results& r) {
-  const double each = mean_seconds(r.reports);
-  const std::vector<runtime::StageTime> stages = mean_stages(r.reports);
-  const compiler::Prediction& prediction = server.prediction();
-  const Comparison time{each, prediction.seconds};
-  const Comparison memory{static_cast<double>(peak_rss_bytes()), prediction.peak_bytes};
-  const Shares shares = shares_of(stages, each);
-  const std::string expected = fmt::format("{} on {}", cli::format_seconds(prediction.seconds), prediction.threads);
-  const std::string text = cli::format_rows(
+std::string stage_table(const Summary& s) {
+  std::string out = fmt::format("  {:>9}  {:>9}\n", "time", "predicted");
+  for (std::size_t i = 0; i < s.stages.size(); ++i) {
+    const auto& stage = s.stages[i];
+    out += fmt::format("  {:>9}  {:>9}  {:<12} {}\n", cli::format_seconds(stage.seconds),
+                       cli::format_seconds(s.predicted(i)), stage.op, cli::printable(stage.name));
+  }
+  return out;
+}
+
+std::string text_of(const Options& options, const Results& r, const Summary& s) {
+  const std::string expected =
+      fmt::format("{} on {} threads", cli::format_seconds(s.prediction.seconds), s.prediction.threads);
+  return cli::format_rows(
       {{"output", options.output},
        {"inputs", fmt::format("{}", r.reports.size())},
-       {"time", fmt::format("{} an input on {} threads{}", cli::format_seconds(each), threads(), time.text(expected))},
+       {"time", fmt::format("{} an input on {} threads{}", cli::format_seconds(s.time.measured), threads(),
+                            s.time.text(expected))},
        {"time spent", fmt::format("{:.1f} % in bootstraps, {:.1f} % in linear layers, {:.1f} % in anything else",
-                                  100 * shares.bootstraps, 100 * shares.linear, 100 * shares.other)},
+                                  100 * s.shares.bootstraps, 100 * s.shares.linear, 100 * s.shares.other)},
        {"loading", fmt::format("{} for the model, {} for keys", cli::format_seconds(r.times.load),
                                cli::format_seconds(r.times.keys))},
-       {"peak memory", cli::format_bytes(memory.measured) + memory.text(cli::format_bytes(prediction.peak_bytes))}});
-  cli::emit(options.common,
-            {{"output", options.output},
-             {"output_bytes", std::filesystem::file_size(options.output)},
-             {"inputs", r.reports.size()},
-             {"threads", threads()},
-             {"seconds_per_input", each},
-             {"seconds", seconds_of(r.reports)},
-             {"load_seconds", r.times.load},
-             {"key_seconds", r.times.keys},
-             {"run_seconds", r.times.run},
-             {"key_bytes", r.key_bytes},
-             {"plaintext_bytes", server.plaintext_bytes()},
-             {"peak_bytes", peak_rss_bytes()},
-             {"predicted_threads", prediction.threads},
-             {"time", to_json(time)},
-             {"memory", to_json(memory)},
-             {"shares", {{"bootstraps", shares.bootstraps}, {"linear", shares.linear}, {"other", shares.other}}},
-             {"stages", to_json(stages)}},
-            text + (options.stages ? stage_table(stages) : ""));
+       {"peak memory", cli::format_bytes(s.memory.measured) + s.memory.text(cli::format_bytes(s.memory.predicted))}});
+}
+
+Json json_of(const Options& options, const service::Server& server, const Results& r, const Summary& s) {
+  return {{"output", options.output},
+          {"output_bytes", std::filesystem::file_size(options.output)},
+          {"inputs", r.reports.size()},
+          {"threads", threads()},
+          {"seconds_per_input", s.time.measured},
+          {"seconds", seconds_of(r.reports)},
+          {"load_seconds", r.times.load},
+          {"key_seconds", r.times.keys},
+          {"run_seconds", r.times.run},
+          {"key_bytes", r.key_bytes},
+          {"plaintext_bytes", server.plaintext_bytes()},
+          {"peak_bytes", s.memory.measured},
+          {"predicted_threads", s.prediction.threads},
+          {"time", to_json(s.time)},
+          {"memory", to_json(s.memory)},
+          {"shares", {{"bootstraps", s.shares.bootstraps}, {"linear", s.shares.linear}, {"other", s.shares.other}}},
+          {"stages", stages_json(s)}};
+}
+
+void print(const Options& options, const service::Server& server, const Results& results) {
+  const Summary summary(server, results);
+  cli::emit(options.common, json_of(options, server, results, summary),
+            text_of(options, results, summary) + (options.stages ? stage_table(summary) : ""));
 }
 
 void run(const Options& options) {
@@ -171,7 +199,7 @@ int main(int argc, char** argv) {
   app.add_option("--keys", options.keys, "Evaluation keys, from hearth keygen")->required()->type_name("FILE");
   app.add_option("--input", options.input, "Encrypted inputs, from hearth encrypt")->required()->type_name("FILE");
   app.add_option("-o,--output", options.output, "Where to write the encrypted outputs")->required()->type_name("FILE");
-  app.add_flag("--stages", options.stages, "Also print the time of every instruction");
+  app.add_flag("--stages", options.stages, "Also print the time of every instruction, and what was predicted of it");
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { run(options); });
 }

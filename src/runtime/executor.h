@@ -30,7 +30,7 @@ struct RunHooks {
   /// (compiler/program/work.h).
   std::vector<double> costs;
   /// Work done so far out of `total`, and the name of the layer being evaluated. Called before every instruction,
-  /// between the bootstraps of one, and at the end.
+  /// between the bootstraps of one, now and then within a longer part with a guess (progress_meter.h), and at the end.
   std::function<void(double done, double total, const std::string& layer)> progress;
   /// Every instruction's result once it is there, the input included.
   std::function<void(std::size_t instruction, const std::vector<ckks::Ciphertext>& result)> observer;

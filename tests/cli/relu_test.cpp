@@ -185,6 +185,9 @@ TEST_F(Relu, TheRunIsComparedWithThePrediction) {
     EXPECT_EQ(compared.at("predicted"), compiled_->at("prediction").at(predicted));
     EXPECT_NEAR(number(compared, "ratio"), number(compared, "measured") / number(compared, "predicted"), 1e-9);
   }
+  double predicted = 0;
+  for (const Json& stage : ran.at("stages")) predicted += number(stage, "predicted_seconds");
+  EXPECT_NEAR(predicted, number(compiled_->at("prediction"), "seconds"), 1e-6);
   EXPECT_GT(number(compiled_->at("prediction"), "moved_bytes"), number(ran, "key_bytes"));
   const Json& shares = ran.at("shares");
   EXPECT_NEAR(number(shares, "bootstraps") + number(shares, "linear") + number(shares, "other"), 1, 1e-6);
