@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-slow test-sanitize test-clang bench fuzz format tidy clean deps deps-clang deps-fuzz
+.PHONY: help demo build test test-slow test-sanitize test-clang bench bench-imagenet fuzz format tidy clean deps deps-clang deps-fuzz
 
 JOBS ?= $(shell nproc)
+OPTIONS ?=
 TEST_JOBS ?= 2
 FUZZ_SECONDS ?= 60
 CTEST = ctest -j$(TEST_JOBS) --output-on-failure --no-tests=error
@@ -41,6 +42,9 @@ bench: build  ## Build, run every benchmark, write build/bench/*.json
 	@mkdir -p build/bench
 	@for bench in build/bin/*_bench; do echo "== $${bench##*/}"; "$$bench"; done
 	@ls build/bench/*.json
+
+bench-imagenet: build  ## Classify encrypted ImageNet images (hours); logs and summary in bench/results/. OPTIONS="--help"
+	@build/bench/imagenet_bench $(OPTIONS)
 
 fuzz: deps-fuzz  ## Run every fuzz target for FUZZ_SECONDS (60) with clang's libFuzzer
 	@cmake --preset fuzz -Wno-dev

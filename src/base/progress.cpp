@@ -19,7 +19,7 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr double kPatience = 2;         // seconds of work that need no progress
 constexpr double kRedrawSeconds = 0.1;  // at most ten lines a second
-constexpr double kPriorShare = 0.1;     // of the work, after which the pace seen counts more than the prediction
+constexpr double kPriorShare = 0.2;     // of the work, after which only the pace seen counts
 constexpr int kMinColumns = 40;
 constexpr int kBarCells = 20;
 

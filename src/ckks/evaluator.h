@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ckks/ciphertext.h"
@@ -33,6 +35,15 @@ class Evaluator {
 
   const Parameters& parameters() const { return *parameters_; }
   const Encoder& encoder() const { return encoder_; }
+
+  /// `check` is called between the parts of all work with this evaluator, at least at every key switch and so every few
+  /// tens of milliseconds, by any of the threads that do it. What it throws ends the operation and reaches its caller;
+  /// in-place operands are then of no use any more. Not to be called while an operation runs.
+  void set_checkpoint(std::function<void()> check) { checkpoint_ = std::move(check); }
+  /// For operations built from others.
+  void checkpoint() const {
+    if (checkpoint_) checkpoint_();
+  }
 
   void add_inplace(Ciphertext& a, const Ciphertext& b) const;
   void sub_inplace(Ciphertext& a, const Ciphertext& b) const;
@@ -82,6 +93,7 @@ class Evaluator {
   ParametersPtr parameters_;
   const EvaluationKeys* keys_;
   Encoder encoder_;
+  std::function<void()> checkpoint_;
 };
 
 }  // namespace hearth::ckks

@@ -98,6 +98,7 @@ class PreparedRun {
   }
 
   void multiply_limb_of(const Group& group, std::size_t j) {
+    run_.evaluator().checkpoint();
     const std::size_t stride = n() + 64, count = group.rotations.size();
     Scratch<std::uint32_t> storage(run_.map().extended ? 2 * count * stride : 0);
     std::vector<LimbRows> rows(count);

@@ -97,6 +97,7 @@ ring::Poly MapRun::poly(std::size_t limbs) const {
 ExtendedPair MapRun::sum() const { return {poly(limbs()), poly(limbs())}; }
 
 void OutputSum::add(const MapRun& run, ExtendedPair& sum, int giant) {
+  run.evaluator().checkpoint();
   if (giant != 0) return add_rotated(run, sum, run.galois(giant));
   ExtendedPair& to = run.map().extended ? total_ : unrotated_;
   if (to.c0.empty()) {

@@ -184,6 +184,7 @@ class StreamedRun {
 
   /// Terms of one length: their coefficients first, then limb by limb.
   void multiply_batch(std::span<const WaveTerm> terms, std::span<ExtendedPair> sums) {
+    run_.evaluator().checkpoint();
     const std::size_t size = size_of(terms[0]);
     if (rounded_.size() < terms.size()) rounded_.resize(terms.size());
     ring::for_each_limb(terms.size(), 16 * size, [&](std::size_t t) { round(terms[t], rounded_[t]); });

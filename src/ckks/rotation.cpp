@@ -42,6 +42,7 @@ Ciphertext apply_galois(const SwitchLayout& layout, const Ciphertext& c, DigitRo
 }  // namespace
 
 void Evaluator::relinearize_inplace(Ciphertext& a) const {
+  checkpoint();
   check_own(*parameters_, a, "relinearize");
   if (a.parts.size() == 2) return;
   require(a.parts.size() == 3, ErrorKind::kInvalidArgument, "relinearize: expected 3 parts, got {}", a.parts.size());
@@ -57,6 +58,7 @@ void Evaluator::relinearize_inplace(Ciphertext& a) const {
 }
 
 void Evaluator::relinearize_rescale_inplace(Ciphertext& a) const {
+  checkpoint();
   if (a.parts.size() < 3) return rescale_inplace(a);
   check_own(*parameters_, a, "relinearize");
   require(a.level > 0, ErrorKind::kInvalidArgument, "rescale: the ciphertext is at level 0, there is no prime to drop");
@@ -73,6 +75,7 @@ void Evaluator::relinearize_rescale_inplace(Ciphertext& a) const {
 }
 
 Ciphertext Evaluator::rotate(const Ciphertext& a, int steps) const {
+  checkpoint();
   check_rotatable(*parameters_, a);
   const std::uint32_t g = galois_element(steps, parameters_->log_n());
   if (g == 1) return a.clone();
@@ -83,6 +86,7 @@ Ciphertext Evaluator::rotate(const Ciphertext& a, int steps) const {
 }
 
 Ciphertext Evaluator::conjugate(const Ciphertext& a) const {
+  checkpoint();
   check_rotatable(*parameters_, a);
   const std::uint32_t g = galois_conjugation(parameters_->log_n());
   const SwitchLayout layout(*parameters_, a.level, parameters_->key_set_for(a.level));
@@ -101,6 +105,7 @@ std::vector<Ciphertext> Evaluator::rotate_hoisted(const Ciphertext& a, std::span
 }
 
 Ciphertext Evaluator::rotate(const Ciphertext& a, const Hoisted& hoisted, int steps) const {
+  checkpoint();
   check_rotatable(*parameters_, a);
   const std::uint32_t g = galois_element(steps, parameters_->log_n());
   if (g == 1) return a.clone();
@@ -110,6 +115,7 @@ Ciphertext Evaluator::rotate(const Ciphertext& a, const Hoisted& hoisted, int st
 }
 
 Hoisted Evaluator::hoist(const ring::Poly& c1, int level) const {
+  checkpoint();
   const SwitchLayout layout(*parameters_, level, parameters_->key_set_for(level));
   Hoisted out{.digits = {}, .level = level, .set = layout.set()};
   for (std::size_t d = 0; d < layout.digits().size(); ++d) {

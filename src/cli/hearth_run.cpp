@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/system.h"
 #include "cli/common/command.h"
+#include "cli/common/process.h"
 #include "service/server.h"
 
 // The server's side of Hearth as a command. Links no code that knows a secret key.
@@ -39,56 +41,151 @@ std::vector<runtime::StageTime> mean_stages(const std::vector<runtime::RunReport
   return out;
 }
 
-void print(const Options& options, const service::Server& server, const service::ClientKeys& keys, const Times& times,
-           const std::vector<runtime::RunReport>& reports) {
-  const double each = mean_seconds(reports);
-  Json stages = Json::array();
-  std::string text = cli::format_rows(
-      {{"output", options.output},
-       {"inputs", fmt::format("{}", reports.size())},
-       {"time", fmt::format("{} an input on {} threads; loading the model {}, keys {}", cli::format_seconds(each),
-                            threads(), cli::format_seconds(times.load), cli::format_seconds(times.keys))},
-       {"peak memory", cli::format_bytes(static_cast<double>(peak_rss_bytes()))}});
-  for (const auto& stage : mean_stages(reports)) {
-    stages.push_back({{"name", stage.name}, {"op", stage.op}, {"seconds", stage.seconds}});
-    if (!options.stages) continue;
-    text +=
-        fmt::format("  {:>9}  {:<12} {}\n", cli::format_seconds(stage.seconds), stage.op, cli::printable(stage.name));
+/// Of the time of a run.
+struct Shares {
+  double bootstraps = 0, linear = 0, other = 0;
+};
+
+Shares shares_of(const std::vector<runtime::StageTime>& stages, double seconds) {
+  Shares out;
+  if (seconds <= 0) return out;
+  for (const auto& stage : stages) {
+    if (stage.op == "activation") out.bootstraps += stage.seconds / seconds;
+    if (stage.op == "linear") out.linear += stage.seconds / seconds;
   }
-  Json seconds = Json::array();
-  for (const auto& report : reports) seconds.push_back(report.seconds);
-  cli::emit(options.common,
-            {{"output", options.output},
-             {"output_bytes", std::filesystem::file_size(options.output)},
-             {"inputs", reports.size()},
-             {"threads", threads()},
-             {"seconds_per_input", each},
-             {"seconds", seconds},
-             {"load_seconds", times.load},
-             {"key_seconds", times.keys},
-             {"run_seconds", times.run},
-             {"key_bytes", keys.keys.bytes()},
-             {"plaintext_bytes", server.plaintext_bytes()},
-             {"peak_bytes", peak_rss_bytes()},
-             {"stages", stages}},
-            text);
+  out.other = std::max(0.0, 1 - out.bootstraps - out.linear);
+  return out;
+}
+
+/// A measurement beside what was predicted of it, which is 0 where nothing was.
+struct Comparison {
+  double measured = 0, predicted = 0;
+  double ratio() const { return predicted > 0 ? measured / predicted : 0; }
+  std::string text(const std::string& prediction) const {
+    if (predicted <= 0) return "";
+    return fmt::format("; predicted {}, measured {:.2f} times that", prediction, ratio());
+  }
+};
+
+Json to_json(const Comparison& c) {
+  return {{"measured", c.measured},
+          {"predicted", c.predicted > 0 ? Json(c.predicted) : Json()},
+          {"ratio", c.predicted > 0 ? Json(c.ratio()) : Json()}};
+}
+
+/// What print() shows.
+struct Results {
+  Times times;
+  std::size_t key_bytes = 0;
+  std::vector<runtime::RunReport> reports;
+};
+
+Json seconds_of(const std::vector<runtime::RunReport>& reports) {
+  Json out = Json::array();
+  for (const auto& report : reports) out.push_back(report.seconds);
+  return out;
+}
+
+/// Everything there is to say about a run.
+struct Summary {
+  Summary(const service::Server& server, const Results& results)
+      : prediction(server.prediction()),
+        stages(mean_stages(results.reports)),
+        time{mean_seconds(results.reports), prediction.seconds},
+        memory{static_cast<double>(peak_rss_bytes()), prediction.peak_bytes},
+        shares(shares_of(stages, time.measured)) {}
+
+  /// 0 where nothing was predicted.
+  double predicted(std::size_t stage) const {
+    return prediction.instruction_seconds.empty() ? 0 : prediction.instruction_seconds.at(stage);
+  }
+
+  const compiler::Prediction& prediction;
+  std::vector<runtime::StageTime> stages;
+  Comparison time, memory;
+  Shares shares;
+};
+
+Json stages_json(const Summary& s) {
+  Json out = Json::array();
+  for (std::size_t i = 0; i < s.stages.size(); ++i) {
+    const auto& stage = s.stages[i];
+    out.push_back(
+        {{"name", stage.name}, {"op", stage.op}, {"seconds", stage.seconds}, {"predicted_seconds", s.predicted(i)}});
+  }
+  return out;
+}
+
+std::string stage_table(const Summary& s) {
+  std::string out = fmt::format("  {:>9}  {:>9}\n", "time", "predicted");
+  for (std::size_t i = 0; i < s.stages.size(); ++i) {
+    const auto& stage = s.stages[i];
+    out += fmt::format("  {:>9}  {:>9}  {:<12} {}\n", cli::format_seconds(stage.seconds),
+                       cli::format_seconds(s.predicted(i)), stage.op, cli::printable(stage.name));
+  }
+  return out;
+}
+
+std::string text_of(const Options& options, const Results& r, const Summary& s) {
+  const std::string expected =
+      fmt::format("{} on {} threads", cli::format_seconds(s.prediction.seconds), s.prediction.threads);
+  return cli::format_rows(
+      {{"output", options.output},
+       {"inputs", fmt::format("{}", r.reports.size())},
+       {"time", fmt::format("{} an input on {} threads{}", cli::format_seconds(s.time.measured), threads(),
+                            s.time.text(expected))},
+       {"time spent", fmt::format("{:.1f} % in bootstraps, {:.1f} % in linear layers, {:.1f} % in anything else",
+                                  100 * s.shares.bootstraps, 100 * s.shares.linear, 100 * s.shares.other)},
+       {"loading", fmt::format("{} for the model, {} for keys", cli::format_seconds(r.times.load),
+                               cli::format_seconds(r.times.keys))},
+       {"peak memory", cli::format_bytes(s.memory.measured) + s.memory.text(cli::format_bytes(s.memory.predicted))}});
+}
+
+Json json_of(const Options& options, const service::Server& server, const Results& r, const Summary& s) {
+  return {{"output", options.output},
+          {"output_bytes", std::filesystem::file_size(options.output)},
+          {"inputs", r.reports.size()},
+          {"threads", threads()},
+          {"seconds_per_input", s.time.measured},
+          {"seconds", seconds_of(r.reports)},
+          {"load_seconds", r.times.load},
+          {"key_seconds", r.times.keys},
+          {"run_seconds", r.times.run},
+          {"key_bytes", r.key_bytes},
+          {"plaintext_bytes", server.plaintext_bytes()},
+          {"peak_bytes", s.memory.measured},
+          {"predicted_threads", s.prediction.threads},
+          {"time", to_json(s.time)},
+          {"memory", to_json(s.memory)},
+          {"shares", {{"bootstraps", s.shares.bootstraps}, {"linear", s.shares.linear}, {"other", s.shares.other}}},
+          {"stages", stages_json(s)}};
+}
+
+void print(const Options& options, const service::Server& server, const Results& results) {
+  const Summary summary(server, results);
+  cli::emit(options.common, json_of(options, server, results, summary),
+            text_of(options, results, summary) + (options.stages ? stage_table(summary) : ""));
 }
 
 void run(const Options& options) {
   cli::require_no_input(options.output, {options.bundle, options.keys, options.input});
-  Times times;
+  Results results;
   cli::Stage loading("Loading the model");
   const service::Server server(options.bundle, loading.reporter());
-  times.load = loading.finish();
+  results.times.load = loading.finish();
   cli::Stage reading("Loading keys");
   const service::ClientKeys keys = server.load_keys(options.keys, reading.reporter());
-  times.keys = reading.finish();
+  results.times.keys = reading.finish();
   const double count = service::CiphertextFile(options.input).head().tensors;
   cli::Stage running("Evaluating", count * server.prediction().seconds);
-  std::vector<runtime::RunReport> reports;
-  server.run(keys, options.input, options.output, &reports, running.detailed_reporter());
-  times.run = running.finish();
-  print(options, server, keys, times, reports);
+  {
+    const cli::InterruptScope interrupts;
+    server.run(keys, options.input, options.output, &results.reports, running.detailed_reporter(),
+               [&] { interrupts.check(); });
+  }
+  results.times.run = running.finish();
+  results.key_bytes = keys.keys.bytes();
+  print(options, server, results);
 }
 
 }  // namespace
@@ -102,7 +199,7 @@ int main(int argc, char** argv) {
   app.add_option("--keys", options.keys, "Evaluation keys, from hearth keygen")->required()->type_name("FILE");
   app.add_option("--input", options.input, "Encrypted inputs, from hearth encrypt")->required()->type_name("FILE");
   app.add_option("-o,--output", options.output, "Where to write the encrypted outputs")->required()->type_name("FILE");
-  app.add_flag("--stages", options.stages, "Also print the time of every instruction");
+  app.add_flag("--stages", options.stages, "Also print the time of every instruction, and what was predicted of it");
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { run(options); });
 }

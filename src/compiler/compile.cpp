@@ -274,6 +274,7 @@ ClientBundle client_bundle(const nn::Graph& graph, const Candidate& c, const Ser
   client.output_scale = last.scale;
   client.output_bound = c.lowered.output_bound;
   client.prediction = server.prediction;
+  client.prediction.instruction_seconds.clear();
   client.model_id = server.model_id;
   return client;
 }

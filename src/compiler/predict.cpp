@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "base/parallel.h"
@@ -76,6 +77,23 @@ double embedding_bytes(const Program& program, const ckks::Parameters& parameter
   return bytes;
 }
 
+/// Traffic of one inference (Prediction::moved_bytes).
+double moved_bytes(const Program& program, const ckks::Parameters& parameters, const std::vector<Work>& work,
+                   const std::vector<bool>& ahead) {
+  const double embedding = embedding_bytes(program, parameters);
+  double sum = 0;
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    const Instruction& ins = program.instructions[i];
+    if (ahead[i]) sum += static_cast<double>(encoded_bytes(ins, parameters));
+    if (std::holds_alternative<ActivationOp>(ins.op)) sum += embedding * ((ins.ciphertexts + 1) / 2);  // NOLINT: pairs
+    for (const auto& [level, counts] : work[i]) {
+      const LevelShape shape = level_shape(parameters, level);
+      for (std::size_t k = 0; k < kPrimitives; ++k) sum += counts[k] * moved_bytes(static_cast<Primitive>(k), shape);
+    }
+  }
+  return sum;
+}
+
 /// What a bootstrap holds at once: rotated inputs of a factor, or the powers that a polynomial is made of.
 double bootstrap_bytes(const Program& program, const ckks::Parameters& parameters) {
   double most = 0;
@@ -146,7 +164,9 @@ Prediction predict(const Lowered& lowered, const ckks::ParametersPtr& parameters
   out.plaintext_bytes += embedding_bytes(program, p);
   const std::vector<Work> work = count_work(program, p);
   const MachineCosts costs = known && known->covers(p.log_n()) ? *known : measure_for(work, parameters);
-  for (const Work& w : work) out.seconds += seconds_of(w, p, costs);
+  for (const Work& w : work) out.instruction_seconds.push_back(seconds_of(w, p, costs));
+  out.seconds = std::accumulate(out.instruction_seconds.begin(), out.instruction_seconds.end(), 0.0);
+  out.moved_bytes = moved_bytes(program, p, work, ahead);
   out.threads = costs.threads;
   constexpr double kProcess = 12e6;  // code, libraries and tables of a server that has loaded nothing
   out.peak_bytes = kProcess + out.key_bytes_memory + out.plaintext_bytes + program_bytes(program) +
@@ -175,6 +195,7 @@ std::string to_string(const Prediction& p) {
   line("encoded weights", fmt::format("{:.1f} MiB", mib(p.plaintext_bytes)));
   line("expected time", fmt::format("{:.3g} s on {} thread(s)", p.seconds, p.threads));
   line("expected peak memory", fmt::format("{:.0f} MiB", mib(p.peak_bytes)));
+  line("expected data moved", fmt::format("{:.1f} GiB", p.moved_bytes / (1 << 30)));
   line("expected precision", fmt::format("error {:.2g} rms on outputs of {:.3g} rms ({:.1f} bits)", p.output_error,
                                          p.output_rms, std::log2(p.output_rms / p.output_error)));
   return text;

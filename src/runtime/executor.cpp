@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "ckks/linear_map_streamed.h"
 #include "ckks/polynomial.h"
 #include "compiler/program/work.h"
+#include "runtime/progress_meter.h"
 
 namespace hearth::runtime {
 
@@ -63,8 +63,8 @@ class Run {
     values_[0] = std::move(input);
   }
 
-  /// Called with the share of the current instruction that is done, between its parts.
-  std::function<void(double)> partly;
+  /// Called when a part of the current instruction begins, with the shares of it at which that begins and ends.
+  std::function<void(double, double)> begin_part;
 
   /// Of an instruction that has been evaluated, until its last use.
   const Tensor& result(std::size_t index) const { return values_[index]; }
@@ -211,8 +211,9 @@ class Run {
     const Tensor x = take(op.x, ins.work_level, index);
     Tensor out;
     for (std::size_t i = 0; i < x.size(); i += 2) {
-      if (i > 0 && partly) partly(static_cast<double>(i) / static_cast<double>(x.size()));
       const std::span pair = std::span(x).subspan(i, std::min<std::size_t>(2, x.size() - i));
+      const auto all = static_cast<double>(x.size());
+      if (begin_part) begin_part(static_cast<double>(i) / all, static_cast<double>(i + pair.size()) / all);
       std::vector<ckks::SlotVectors> series;
       for (std::size_t k = 0; k < pair.size(); ++k) series.push_back(series_of(op, i + k));
       for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, series, ins.scale)) {
@@ -314,25 +315,28 @@ std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vec
   require(keys.parameters_id == parameters_->id(), ErrorKind::kMismatch,
           "the evaluation keys were made for other parameters than those of model \"{}\"", program_.model);
   check_input(program_, *parameters_, input);
-  const ckks::Evaluator evaluator(parameters_, &keys);
+  require(hooks.costs.empty() || hooks.costs.size() == program_.instructions.size(), ErrorKind::kInvalidArgument,
+          "costs of {} instructions were given for a program of {}", hooks.costs.size(), program_.instructions.size());
+  ProgressMeter meter(hooks.costs.empty() ? cost_ : hooks.costs, hooks.progress, now);
+  ckks::Evaluator evaluator(parameters_, &keys);
+  evaluator.set_checkpoint([&] {
+    if (hooks.checkpoint) hooks.checkpoint();
+    meter.tick();
+  });
   Run run(program_, evaluator, bootstrapper_.get(), std::move(input));
-  const double total = std::accumulate(cost_.begin(), cost_.end(), 0.0);
+  run.begin_part = [&](double from, double to) { meter.begin_part(from, to); };
   const double start = now();
-  double done = 0;
   for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
     const Instruction& ins = program_.instructions[i];
     const double begin = now();
-    if (hooks.progress) {
-      run.partly = [&](double share) { hooks.progress(done + share * cost_[i], total, ins.name); };
-      run.partly(0);
-    }
+    meter.begin(i, ins.name);
+    evaluator.checkpoint();
     run.step(i, prepared_[i].get());
-    done += cost_[i];
     if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
     if (hooks.observer) hooks.observer(i, run.result(i));
   }
   if (report) report->seconds = now() - start;
-  if (hooks.progress) hooks.progress(total, total, program_.instructions.back().name);
+  meter.finish();
   return run.output();
 }
 

@@ -1,8 +1,20 @@
 #include "service/server.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace hearth::service {
+namespace {
+
+/// None where nothing was predicted.
+std::vector<double> predicted_costs(const compiler::Prediction& prediction) {
+  const std::vector<double>& times = prediction.instruction_seconds;
+  const bool useful = std::ranges::any_of(times, [](double seconds) { return seconds > 0; });
+  return useful ? times : std::vector<double>();
+}
+
+}  // namespace
 
 Server::Server(const std::filesystem::path& bundle, const ProgressFunction& progress) : name_(bundle.string()) {
   compiler::ServerBundle contents = compiler::read_server_bundle(bundle);
@@ -31,7 +43,8 @@ CiphertextHead Server::check_input(const CiphertextFile& input, const ClientKeys
 }
 
 void Server::run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
-                 std::vector<runtime::RunReport>* reports, const LayerProgress& progress) const {
+                 std::vector<runtime::RunReport>* reports, const LayerProgress& progress,
+                 const std::function<void()>& checkpoint) const {
   const CiphertextFile in(input);
   CiphertextHead head = check_input(in, keys);
   const auto& result = program().instructions[static_cast<std::size_t>(program().output)];
@@ -41,7 +54,8 @@ void Server::run(const ClientKeys& keys, const std::filesystem::path& input, con
   CiphertextWriter out(output, head, parameters_->spec());
   for (std::uint32_t i = 0; i < head.tensors; ++i) {
     runtime::RunReport report;
-    runtime::RunHooks hooks;
+    runtime::RunHooks hooks{
+        .costs = predicted_costs(prediction_), .progress = {}, .observer = {}, .checkpoint = checkpoint};
     if (progress) {
       hooks.progress = [&](double done, double total, const std::string& layer) {
         progress(i + done / total, head.tensors, layer);

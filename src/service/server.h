@@ -40,9 +40,11 @@ class Server {
 
   /// Runs every input of a ciphertext file and writes the outputs to another, one at a time: memory does not grow with
   /// their number. Refuses ciphertexts of another model or secret key than the keys'. `reports`, if not null, receives
-  /// one entry an input. `progress` counts inputs and names the layer being evaluated.
+  /// one entry an input. `progress` counts inputs, weighing instructions by their predicted times, and names the layer
+  /// being evaluated. `checkpoint` may end the run by an exception (RunHooks::checkpoint): then nothing is written.
   void run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
-           std::vector<runtime::RunReport>* reports = nullptr, const LayerProgress& progress = {}) const;
+           std::vector<runtime::RunReport>* reports = nullptr, const LayerProgress& progress = {},
+           const std::function<void()>& checkpoint = {}) const;
 
  private:
   CiphertextHead check_input(const CiphertextFile& input, const ClientKeys& keys) const;

@@ -95,7 +95,7 @@ TEST_F(Digits, ThePredictionSaysWhatWasPromised) {
   const Outcome text =
       shell_->hearth("compile models/digits.onnx --calibration models/digits_calibration.npy -o \"$D/again\"");
   for (const char* const row : {"security", "levels", "rotation keys", "evaluation keys", "expected time",
-                                "expected peak memory", "expected error", "ring degree"}) {
+                                "expected peak memory", "expected data moved", "expected error", "ring degree"}) {
     EXPECT_NE(text.out.find(row), std::string::npos) << row;
   }
 }
@@ -242,14 +242,14 @@ TEST(Infer, ComparesWithPlaintextAndCleansUp) {
 }
 
 /// Starts a command with its temporaries in $D/tmp, sends the signal as soon as the shell condition holds, prints its
-/// exit code and what is left there.
+/// exit code, the last it says (children say it too) and what is left there.
 std::string interrupted(const Shell& shell, const std::string& command, const std::string& signal,
                         const std::string& condition) {
   return shell
       .run("mkdir -p \"$D/tmp\"; export TMPDIR=\"$D/tmp\"; " + std::string(HEARTH_PROGRAMS) + "/hearth " + command +
-           " >/dev/null & n=0; until " + condition +
+           " >/dev/null 2>\"$D/said\" & n=0; until " + condition +
            "; do sleep 0.01; n=$((n+1)); [ $n -lt 3000 ] || break; done; kill -" + signal +
-           " $!; wait $!; echo $?; ls -A \"$D/tmp\"")
+           " $!; wait $!; echo $?; tail -n 1 \"$D/said\"; ls -A \"$D/tmp\"")
       .out;
 }
 
@@ -257,10 +257,10 @@ TEST(Infer, LeavesNoSecretKeyWhenInterrupted) {
   const Shell shell;
   const std::string infer = "infer models/digits.onnx --input models/digits_images.npy --log-n 15 --quiet";
   const std::string key_is_there = "ls \"$D\"/tmp/hearth-*/secret.key >/dev/null 2>&1";
-  EXPECT_EQ(interrupted(shell, infer, "TERM", key_is_there), "143\n");
-  EXPECT_EQ(interrupted(shell, infer, "HUP", key_is_there), "129\n");
+  EXPECT_EQ(interrupted(shell, infer, "TERM", key_is_there), "143\nhearth: stopped by signal 15\n");
+  EXPECT_EQ(interrupted(shell, infer, "HUP", key_is_there), "129\nhearth: stopped by signal 1\n");
   const std::string folder_is_there = "ls -d \"$D\"/tmp/hearth-* >/dev/null 2>&1";
-  EXPECT_EQ(interrupted(shell, infer, "TERM", folder_is_there), "143\n");
+  EXPECT_EQ(interrupted(shell, infer, "TERM", folder_is_there), "143\nhearth: stopped by signal 15\n");
 }
 
 TEST(Infer, KeepsWhatItIsToldToKeep) {
@@ -277,7 +277,8 @@ TEST(Keygen, LeavesNoTemporaryWhenInterrupted) {
   const Shell shell;
   shell.json("compile models/digits.onnx --calibration models/digits_calibration.npy --log-n 15 -o \"$D/out\"");
   const std::string unfinished = "ls \"$D\"/tmp/.evaluation.key.*.tmp >/dev/null 2>&1";
-  EXPECT_EQ(interrupted(shell, "keygen \"$D/out/client.hearth\" -o \"$D/tmp\"", "TERM", unfinished), "143\n");
+  EXPECT_EQ(interrupted(shell, "keygen \"$D/out/client.hearth\" -o \"$D/tmp\"", "TERM", unfinished),
+            "143\nhearth: stopped by signal 15\n");
 }
 
 TEST(Infer, PassesOnWhatWentWrong) {

@@ -1,4 +1,8 @@
+#include <fmt/format.h>
+
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 #include "base/npy.h"
 #include "tests/cli/shell.h"
@@ -149,16 +153,50 @@ TEST_F(Relu, VerifyRefusesWhatDoesNotBelong) {
   shell_->refuses(verify("\"$D/keys/evaluation.key\""), "evaluation.key holds evaluation keys");
 }
 
-TEST_F(Relu, AnInterruptedRunLeavesNothing) {
+TEST_F(Relu, AnInterruptedRunLeavesNothingAndSaysSo) {
   shell_->json(
       "encrypt \"$D/out/client.hearth\" --insecure --key \"$D/keys/secret.key\" --input models/digits_images.npy "
       "-o \"$D/many.ct\"");
-  const Outcome outcome = shell_->run(
-      "mkdir \"$D/cut\"; " + std::string(HEARTH_PROGRAMS) +
-      "/hearth run \"$D/out/server.hearth\" --keys \"$D/keys/evaluation.key\" --input \"$D/many.ct\" -o "
-      "\"$D/cut/output.ct\" >/dev/null & n=0; until ls \"$D\"/cut/.output.ct.*.tmp >/dev/null 2>&1; do sleep 0.01; "
-      "n=$((n+1)); [ $n -lt 3000 ] || break; done; kill -TERM $!; wait $!; echo $?; ls -A \"$D/cut\"");
-  EXPECT_EQ(outcome.out, "143\n") << outcome.err;
+  // A shell without job control makes what it starts in the background ignore SIGINT.
+  const std::string start = "rm -rf \"$D/cut\"; mkdir \"$D/cut\"; env --default-signal=INT " +
+                            std::string(HEARTH_PROGRAMS) +
+                            "/hearth run \"$D/out/server.hearth\" --keys \"$D/keys/evaluation.key\" --input "
+                            "\"$D/many.ct\" -o \"$D/cut/output.ct\" >/dev/null 2>\"$D/said\" & n=0; ";
+  const std::string begun =
+      "until ls \"$D\"/cut/.output.ct.*.tmp >/dev/null 2>&1; do sleep 0.01; n=$((n+1)); [ $n -lt 3000 ] || break; "
+      "done; ";
+  const std::string end = " $!; wait $!; echo $?; cat \"$D/said\"; ls -A \"$D/cut\"";
+  for (const auto& [signal, number] : {std::pair("TERM", 15), std::pair("INT", 2), std::pair("HUP", 1)}) {
+    EXPECT_EQ(shell_->run(start + begun + "kill -" + signal + end).out,
+              fmt::format("{}\nhearth: stopped by signal {}\n", 128 + number, number));
+  }
+  // The same before the evaluation, where nothing looks for signals.
+  const std::string loads = "sleep 0.05; ";
+  EXPECT_EQ(shell_->run(start + loads + "kill -TERM" + end).out, "143\nhearth: stopped by signal 15\n");
+}
+
+TEST_F(Relu, TheRunIsComparedWithThePrediction) {
+  const Json ran = shell_->json(run("compared.ct"));
+  const auto number = [](const Json& json, const char* name) { return json.at(name).get<double>(); };
+  for (const auto& [name, measured, predicted] :
+       {std::tuple("time", "seconds_per_input", "seconds"), std::tuple("memory", "peak_bytes", "peak_bytes")}) {
+    const Json& compared = ran.at(name);
+    EXPECT_NEAR(number(compared, "measured"), number(ran, measured), 0.01 * number(ran, measured));
+    EXPECT_EQ(compared.at("predicted"), compiled_->at("prediction").at(predicted));
+    EXPECT_NEAR(number(compared, "ratio"), number(compared, "measured") / number(compared, "predicted"), 1e-9);
+  }
+  double predicted = 0;
+  for (const Json& stage : ran.at("stages")) predicted += number(stage, "predicted_seconds");
+  EXPECT_NEAR(predicted, number(compiled_->at("prediction"), "seconds"), 1e-6);
+  EXPECT_GT(number(compiled_->at("prediction"), "moved_bytes"), number(ran, "key_bytes"));
+  const Json& shares = ran.at("shares");
+  EXPECT_NEAR(number(shares, "bootstraps") + number(shares, "linear") + number(shares, "other"), 1, 1e-6);
+  EXPECT_GT(number(shares, "bootstraps"), 0.3) << "seven bootstraps beside small layers";
+  EXPECT_GT(number(shares, "linear"), 0);
+  const Outcome text = shell_->hearth(run("compared.ct"));
+  for (const char* const part : {"; predicted ", "times that", "% in bootstraps", "% in linear layers"}) {
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+  }
 }
 
 }  // namespace

@@ -172,12 +172,15 @@ TEST(ServerBundle, RoundTripKeepsEverything) {
   const TemporaryFolder folder;
   ServerBundle bundle = tiny_server();
   bundle.program = every_operation();
+  bundle.prediction.instruction_seconds.assign(bundle.program.instructions.size(), 0.5);
   bundle.model_id = model_id(bundle.program);
   write_bundle(folder / "a", bundle);
   const ServerBundle copy = read_server_bundle(folder / "a");
   EXPECT_EQ(copy.model_id, bundle.model_id);
   EXPECT_EQ(to_string(copy.program), to_string(bundle.program));
   EXPECT_EQ(copy.prediction.seconds, bundle.prediction.seconds);
+  EXPECT_EQ(copy.prediction.instruction_seconds, bundle.prediction.instruction_seconds);
+  EXPECT_EQ(copy.prediction.moved_bytes, bundle.prediction.moved_bytes);
   EXPECT_EQ(copy.prediction.log_n, bundle.prediction.log_n);
   EXPECT_EQ(copy.program.parameters.levels, bundle.program.parameters.levels);
   write_bundle(folder / "b", copy);
@@ -311,7 +314,7 @@ TEST(ClientBundle, AnyDamagedByteBehindTheChecksumsIsReadSafelyOrRefused) {
   EXPECT_GT(refused, 100);
 }
 
-/// Bundles of version 1 knew no activations and no layers, client bundles of version 2 no images and no classes.
+/// Bundles of older versions had less in them.
 TEST(Bundles, OlderVersionsAreRefused) {
   const TemporaryFolder folder;
   write_bundle(folder / "server", tiny_server());
@@ -323,12 +326,27 @@ TEST(Bundles, OlderVersionsAreRefused) {
     std::ranges::copy(sum, bytes.begin() + kHeader);
     return bytes;
   };
-  const Bytes server = aged(file_bytes(folder / "server"), 1);
-  expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_server_bundle(server); });
   for (const std::uint8_t version : {std::uint8_t{1}, std::uint8_t{2}}) {
+    const Bytes server = aged(file_bytes(folder / "server"), version);
     const Bytes client = aged(file_bytes(folder / "client"), version);
+    expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_server_bundle(server); });
     expect_error(ErrorKind::kUnsupported, "compile the model again", [&] { read_client_bundle(client); });
   }
+}
+
+TEST(ServerBundle, PredictedTimesBelongToItsInstructions) {
+  const TemporaryFolder folder;
+  ServerBundle bundle = tiny_server();
+  bundle.prediction.instruction_seconds = {0.5};
+  write_bundle(folder / "few", bundle);
+  expect_error(ErrorKind::kCorrupt, "times of 1 instructions, its program has 3",
+               [&] { read_server_bundle(folder / "few"); });
+  bundle.prediction.instruction_seconds = {0.5, -0.5, 0.25};
+  write_bundle(folder / "negative", bundle);
+  expect_error(ErrorKind::kCorrupt, "negative time", [&] { read_server_bundle(folder / "negative"); });
+  bundle.prediction.instruction_seconds.clear();
+  write_bundle(folder / "none", bundle);
+  EXPECT_TRUE(read_server_bundle(folder / "none").prediction.instruction_seconds.empty());
 }
 
 TEST(ServerBundle, TheIdMustBeThatOfTheProgram) {

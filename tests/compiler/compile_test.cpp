@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <limits>
+#include <numeric>
 
 #include "hearth/error.h"
 #include "random_network.h"
@@ -81,6 +82,11 @@ TEST(Compile, ClientAndServerAgree) {
   EXPECT_EQ(c.client.keys.galois, program.keys.galois);
   EXPECT_EQ(c.server.prediction.rotation_keys, static_cast<int>(program.keys.galois.size()));
   EXPECT_GT(c.server.prediction.seconds, 0);
+  const std::vector<double>& parts = c.server.prediction.instruction_seconds;
+  ASSERT_EQ(parts.size(), program.instructions.size());
+  EXPECT_NEAR(std::accumulate(parts.begin(), parts.end(), 0.0), c.server.prediction.seconds, 1e-9);
+  EXPECT_TRUE(c.client.prediction.instruction_seconds.empty());
+  EXPECT_GT(c.server.prediction.moved_bytes, c.server.prediction.key_bytes_memory) << "every key is used";
   EXPECT_GT(c.server.prediction.peak_bytes, c.server.prediction.key_bytes_memory);
 }
 

@@ -97,6 +97,8 @@ inline compiler::ServerBundle tiny_server(const TinyNetwork& network = {}, int l
   bundle.model_id = model_id(bundle.program);
   bundle.prediction.log_n = log_n;
   bundle.prediction.seconds = 0.25;
+  bundle.prediction.instruction_seconds = {0, 0.1875, 0.0625};
+  bundle.prediction.moved_bytes = 1 << 20;
   bundle.prediction.output_error = 1e-5;
   return bundle;
 }
@@ -121,6 +123,7 @@ inline compiler::ClientBundle tiny_client(const compiler::ServerBundle& server) 
   bundle.output_scale = server.program.instructions.back().scale;
   bundle.output_bound = 6;
   bundle.prediction = server.prediction;
+  bundle.prediction.instruction_seconds.clear();
   bundle.model_id = server.model_id;
   return bundle;
 }

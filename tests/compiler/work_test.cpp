@@ -122,6 +122,21 @@ TEST(Work, OfPolynomialsCountsTheProductsOfPatersonAndStockmeyer) {
   EXPECT_EQ(products(63), 9 + 4);  // x^2 .. x^7, x^8, x^16, x^32
 }
 
+TEST(Work, MovedBytesAreThoseOfKeysAndCiphertexts) {
+  // 6 primes in 2 digits of 3, and 4 special ones: a key has 2 x 2 polynomials of 10 limbs.
+  const LevelShape shape{.log_n = 10, .q_primes = 6, .special_primes = 4, .digit_primes = 3};
+  const double limb = 4 * 1024;
+  EXPECT_EQ(moved_bytes(Primitive::kHoist, shape), (6 + 20) * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kHoisted, shape), (6 + 20 + 40 + 20) * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kRotate, shape), (12 + 40 + 12) * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kModDown, shape), (20 + 12) * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kProductTerm, shape), 20 * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kProduct, shape), (24 + 40 + 12) * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kRescale, shape), 24 * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kEncode, shape), (1 + 20) * limb);
+  EXPECT_EQ(moved_bytes(Primitive::kRaise, shape), (2 + 12) * limb);
+}
+
 TEST(Work, NominalCostsGrowWithTheModulus) {
   for (std::size_t i = 0; i < kPrimitives; ++i) {
     double before = 0;

@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+
+#include "base/parallel.h"
 #include "runtime/executor.h"
+#include "tests/base/expect_error.h"
 #include "tests/compiler/random_network.h"
 #include "tests/runtime/encrypted_run.h"
 
@@ -83,6 +87,49 @@ TEST_F(Hooks, ProgressGoesWithTime) {
   double before = 0;
   for (const StageTime& stage : report.stages) before += stage.name == "pool" ? 0 : stage.seconds;
   EXPECT_NEAR(done.front(), before / report.seconds, 0.3);
+}
+
+TEST_F(Hooks, ProgressCountsInTheCostsGiven) {
+  const EncryptedRun run(compiled_);
+  RunHooks hooks;
+  hooks.costs.assign(program().instructions.size(), 0);
+  hooks.costs.back() = 7;
+  double last = -1;
+  hooks.progress = [&](double done, double total, const std::string&) {
+    EXPECT_EQ(total, 7);
+    last = done;
+  };
+  run.executor().run(run.keys(), run.encrypt(input_), nullptr, hooks);
+  EXPECT_EQ(last, 7);
+  hooks.costs.pop_back();
+  expect_error(ErrorKind::kInvalidArgument, "costs of",
+               [&] { run.executor().run(run.keys(), run.encrypt(input_), nullptr, hooks); });
+}
+
+struct Stop {};
+
+/// At every place where a run may be ended it ends there, and the executor serves the next one.
+TEST_F(Hooks, ACheckpointEndsTheRunWhereverItIs) {
+  const EncryptedRun run(compiled_);
+  std::atomic<int> calls = 0;
+  RunHooks hooks;
+  hooks.checkpoint = [&] { ++calls; };
+  const auto whole = run.executor().run(run.keys(), run.encrypt(input_), nullptr, hooks);
+  const int all = calls;
+  EXPECT_GT(all, 100) << "two bootstraps switch keys hundreds of times";
+  for (const int limit : {1, 2, all / 8, all / 2, all - 1}) {
+    calls = 0;
+    std::size_t finished = 0;
+    hooks.checkpoint = [&] {
+      if (++calls >= limit) throw Stop{};
+    };
+    hooks.observer = [&](std::size_t, const std::vector<ckks::Ciphertext>&) { ++finished; };
+    EXPECT_THROW(run.executor().run(run.keys(), run.encrypt(input_), nullptr, hooks), Stop) << limit;
+    EXPECT_LT(finished, program().instructions.size()) << limit;
+    EXPECT_LE(calls, limit + 10 * threads()) << "work went on elsewhere";
+  }
+  hooks = {};
+  EXPECT_EQ(run.executor().run(run.keys(), run.encrypt(input_), nullptr, hooks).size(), whole.size());
 }
 
 }  // namespace

@@ -28,13 +28,29 @@ int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
   return kUsage;
 }
 
+bool erases_progress = false;  // on standard error, when a signal ends the process
+
+/// As guarded() says it, with nothing but what a signal handler may call.
+void say_stopped(int signal) {
+  char line[] = "\r\x1b[Khearth: stopped by signal    ";
+  constexpr std::size_t kErasing = 4;
+  char* end = line + sizeof(line) - 4;
+  if (signal >= 10) *end++ = static_cast<char>('0' + signal / 10 % 10);
+  *end++ = static_cast<char>('0' + signal % 10);
+  *end++ = '\n';
+  const char* const begin = line + (erases_progress ? 0 : kErasing);
+  if (::write(STDERR_FILENO, begin, static_cast<std::size_t>(end - begin)) < 0) return;  // nobody is there to hear it
+}
+
 void remove_and_end(int signal) {
   remove_unfinished_files();
+  say_stopped(signal);
   // The handler was installed for one use: by now the signal does again what it did, once the handler returns.
   static_cast<void>(::raise(signal));
 }
 
 void clean_up_on_signals() {
+  erases_progress = isatty(STDERR_FILENO) != 0;
   for (const int signal : kEndingSignals) {
     struct sigaction before {};
     if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;

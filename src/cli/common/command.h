@@ -40,7 +40,8 @@ void add_normalisation(CLI::App& app, double& divisor, std::vector<double>& mean
 void add_image_resize(CLI::App& app, std::optional<int>& resize);
 
 /// Parses, then runs `body`, and turns everything that can go wrong into a line and an exit code. `body` calls emit()
-/// at most once. SIGINT, SIGTERM and SIGHUP end the process without leaving unfinished files (base/file.h).
+/// at most once. SIGINT, SIGTERM and SIGHUP end the process at once, or where an InterruptScope checks for them
+/// (cli/common/process.h): with a line that says so and without leaving unfinished files (base/file.h).
 int run_command(CLI::App& app, int argc, char** argv, const CommonOptions& options, const std::function<void()>& body);
 
 /// Error(kInvalidArgument) if `output` is the same file as one of the inputs, by whatever name.

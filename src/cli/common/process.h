@@ -21,14 +21,14 @@ struct Interrupted {
 };
 
 /// For the time of a scope, ending signals (those not ignored before) are passed on to the child of run_process() and
-/// noted, instead of ending this process. One at a time; used by one thread.
+/// noted, instead of ending this process. One at a time; made and destroyed by one thread.
 class InterruptScope {
  public:
   InterruptScope();
   ~InterruptScope();
   InterruptScope(const InterruptScope&) = delete;
   InterruptScope& operator=(const InterruptScope&) = delete;
-  /// Throws Interrupted if an ending signal came. Long work calls it now and then.
+  /// Throws Interrupted if an ending signal came. Long work calls it now and then, from any thread.
   void check() const;
 
  private:

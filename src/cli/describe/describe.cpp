@@ -34,6 +34,7 @@ Json to_json(const compiler::Prediction& p) {
           {"seconds", p.seconds},
           {"threads", p.threads},
           {"peak_bytes", p.peak_bytes},
+          {"moved_bytes", p.moved_bytes},
           {"output_error", p.output_error},
           {"output_rms", p.output_rms}};
 }
@@ -51,6 +52,7 @@ Rows describe(const compiler::Prediction& p) {
           {"expected time",
            fmt::format("{} an input on {} thread{}", format_seconds(p.seconds), p.threads, p.threads == 1 ? "" : "s")},
           {"expected peak memory", format_bytes(p.peak_bytes)},
+          {"expected data moved", fmt::format("{} an input", format_bytes(p.moved_bytes))},
           {"expected error", fmt::format("{:.1e} rms, {:.1e} of the outputs' rms", p.output_error, relative)}};
 }
 

@@ -114,6 +114,16 @@ void require_bundle(const ContainerReader& file, FileKind kind) {
           to_string(kind), file.version(), format_version(kind));
 }
 
+/// Progress divides by their sum, and goes only forward.
+void check_times(const ContainerReader& file, const ServerBundle& bundle) {
+  const std::vector<double>& times = bundle.prediction.instruction_seconds;
+  const std::size_t instructions = bundle.program.instructions.size();
+  require(times.empty() || times.size() == instructions, ErrorKind::kCorrupt,
+          "{} predicts times of {} instructions, its program has {}", file.name(), times.size(), instructions);
+  require(std::ranges::all_of(times, [](double t) { return t >= 0; }), ErrorKind::kCorrupt,
+          "{} predicts a negative time", file.name());
+}
+
 ServerBundle server_of(const ContainerReader& file) {
   require_bundle(file, FileKind::kServerBundle);
   expect_sections(file, {kParameters, kProgram, kWeights, kPrediction, kModelId});
@@ -129,6 +139,7 @@ ServerBundle server_of(const ContainerReader& file) {
   Section weights(file, kWeights);
   bundle.program = read_program(program.in, weights.in, *parameters);
   naming(file, [&] { check(bundle.program, *parameters); });
+  check_times(file, bundle);
   return bundle;
 }
 

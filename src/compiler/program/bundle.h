@@ -25,7 +25,11 @@ struct Prediction {
   double plaintext_bytes = 0;  ///< encoded weights in memory
   double seconds = 0;          ///< one inference on `threads` threads, after loading
   int threads = 1;
-  double peak_bytes = 0;    ///< of the server process
+  std::vector<double> instruction_seconds;  ///< shares of `seconds`, one an instruction; none in client bundles
+  double peak_bytes = 0;                    ///< of the server process
+  /// Keys, ciphertexts and diagonals that one inference reads and writes: those of every primitive once, as moved_bytes
+  /// of compiler/program/work.h counts them, and diagonals that were encoded ahead at each use.
+  double moved_bytes = 0;
   double output_error = 0;  ///< expected rms error of one output, absolute
   double output_rms = 0;    ///< rms of the outputs on the calibration inputs, to compare with
 };

@@ -10,6 +10,7 @@ namespace hearth::compiler {
 namespace {
 
 constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxPredicted = std::size_t{1} << 20;  // instructions
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 28;
 
 void write_shape(ByteWriter& out, const std::vector<std::int64_t>& shape) {
@@ -120,11 +121,14 @@ void write_prediction(ByteWriter& out, const Prediction& value) {
   out.i32(value.levels);
   out.i32(value.rotation_keys);
   out.i32(value.threads);
-  for (const double number : {value.security_bits, value.log_qp, value.log_qp_limit, value.key_bytes_file,
-                              value.key_bytes_memory, value.input_bytes, value.output_bytes, value.plaintext_bytes,
-                              value.seconds, value.peak_bytes, value.output_error, value.output_rms}) {
+  for (const double number :
+       {value.security_bits, value.log_qp, value.log_qp_limit, value.key_bytes_file, value.key_bytes_memory,
+        value.input_bytes, value.output_bytes, value.plaintext_bytes, value.seconds, value.peak_bytes,
+        value.moved_bytes, value.output_error, value.output_rms}) {
     out.f64(number);
   }
+  out.u32(static_cast<std::uint32_t>(value.instruction_seconds.size()));
+  for (const double seconds : value.instruction_seconds) out.f64(seconds);
 }
 
 Prediction read_prediction(ByteReader& in) {
@@ -135,9 +139,11 @@ Prediction read_prediction(ByteReader& in) {
   out.threads = in.i32_in(0, 1 << 16, "predicted number of threads");
   for (double* number : {&out.security_bits, &out.log_qp, &out.log_qp_limit, &out.key_bytes_file, &out.key_bytes_memory,
                          &out.input_bytes, &out.output_bytes, &out.plaintext_bytes, &out.seconds, &out.peak_bytes,
-                         &out.output_error, &out.output_rms}) {
+                         &out.moved_bytes, &out.output_error, &out.output_rms}) {
     *number = in.finite();
   }
+  const std::size_t count = in.read_count(kMaxPredicted, "predicted times", sizeof(double));
+  for (std::size_t i = 0; i < count; ++i) out.instruction_seconds.push_back(in.finite());
   return out;
 }
 

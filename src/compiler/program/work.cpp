@@ -149,6 +149,32 @@ ckks::MapShape factor_shape(int radix, int last, int stages, int slots) {
   return shape;
 }
 
+double moved_limbs(Primitive primitive, const LevelShape& s) {
+  const double q = s.q_primes, qp = q + s.special_primes;
+  const double raised = std::ceil(q / std::min<double>(s.digit_primes, q)) * qp, key = 2 * raised;
+  switch (primitive) {
+    case Primitive::kHoist:
+      return q + raised;
+    case Primitive::kHoisted:
+      return q + raised + key + 2 * qp;
+    case Primitive::kRotate:
+      return 2 * q + key + 2 * q;
+    case Primitive::kModDown:
+      return 2 * qp + 2 * q;
+    case Primitive::kProductTerm:
+      return 2 * qp;
+    case Primitive::kProduct:
+      return 4 * q + key + 2 * q;
+    case Primitive::kRescale:
+      return 2 * q + 2 * q;
+    case Primitive::kEncode:
+      return 1 + 2 * qp;  // half as many numbers as coefficients, of twice the bytes
+    case Primitive::kRaise:
+      return 2 + 2 * q;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::vector<EmbeddingFactor> embedding_factors(const ckks::BootstrapSpec& spec, const ckks::Parameters& parameters) {
@@ -203,6 +229,10 @@ double nominal_cost(Primitive primitive, const LevelShape& s) {
       return 2 * (1 + q * (1 + kConvert));
   }
   return 0;
+}
+
+double moved_bytes(Primitive primitive, const LevelShape& shape) {
+  return moved_limbs(primitive, shape) * sizeof(std::uint32_t) * std::exp2(shape.log_n);
 }
 
 std::vector<Work> count_work(const Program& program, const ckks::Parameters& parameters) {

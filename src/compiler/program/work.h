@@ -43,6 +43,11 @@ LevelShape level_shape(const ckks::Parameters& parameters, int level);
 /// shapes of one ring degree are good to some ten percent, ratios between primitives to a factor of about two.
 double nominal_cost(Primitive primitive, const LevelShape& shape);
 
+/// Bytes of keys and ciphertexts (and of what is between the two: decomposed ones, sums over QP) that a primitive reads
+/// as operands and writes as results, each once; what passes between its own steps is not counted. A product term's
+/// diagonal is left out, because its size depends on its period; an encoding counts its diagonal written and read.
+double moved_bytes(Primitive primitive, const LevelShape& shape);
+
 /// One factor of an embedding, without its values, and the level it is applied at.
 struct EmbeddingFactor {
   ckks::MapShape shape;
