@@ -111,6 +111,16 @@ int BsgsPlan::baby(int rotation, int slots) const {
 
 int BsgsPlan::giant(int rotation, int slots) const { return floor_mod(rotation - baby(rotation, slots), slots); }
 
+int BsgsPlan::outer_part(int giant, int slots) const {
+  if (outer <= 0) return 0;
+  const int s = to_signed(giant, slots), half = outer / 2;
+  return floor_mod(s + half - floor_mod(s + half, outer), slots);
+}
+
+int BsgsPlan::inner_part(int giant, int slots) const {
+  return outer <= 0 ? giant : floor_mod(giant - outer_part(giant, slots), slots);
+}
+
 BsgsPlan plan_bsgs(const MapShape& shape, int slots, double baby_cost, double giant_cost) {
   const Usage usage = usage_of(shape, slots);
   Counter counter(slots);
@@ -142,11 +152,32 @@ BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost, dou
   return plan_bsgs(shape_of(map), slots, baby_cost, giant_cost);
 }
 
-std::vector<int> rotations(const BsgsPlan& plan) {
+std::vector<int> rotations(const BsgsPlan& plan, int slots) {
+  require(plan.outer <= 0 || slots > 0, ErrorKind::kInvalidArgument,
+          "the rotations of a plan that composes giant steps depend on the number of slots");
   std::set<int> out(plan.babies.begin(), plan.babies.end());
-  out.insert(plan.giants.begin(), plan.giants.end());
+  for (const int giant : plan.giants) {
+    out.insert(plan.inner_part(giant, slots));
+    out.insert(plan.outer_part(giant, slots));
+  }
   out.erase(0);
   return {out.begin(), out.end()};
+}
+
+StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots) {
+  std::vector<std::pair<int, int>> babies, inner, outer;  // (input or output, rotation)
+  for (const DiagonalPlace& place : shape.diagonals) {
+    const int giant = plan.giant(place.rotation, slots);
+    if (const int baby = plan.baby(place.rotation, slots); baby != 0) babies.emplace_back(place.input, baby);
+    // Sums whose inner part is 0 are added to those of their outer part as they are.
+    if (plan.inner_part(giant, slots) != 0) inner.emplace_back(place.output, giant);
+    if (const int part = plan.outer_part(giant, slots); part != 0) outer.emplace_back(place.output, part);
+  }
+  const auto distinct = [](auto& list) {
+    std::sort(list.begin(), list.end());
+    return static_cast<std::size_t>(std::unique(list.begin(), list.end()) - list.begin());
+  };
+  return {distinct(babies), distinct(inner) + distinct(outer)};
 }
 
 }  // namespace hearth::ckks

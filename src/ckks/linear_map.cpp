@@ -66,8 +66,9 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
     : shape(std::move(map_shape)), plan(bsgs), level(at_level), plain_scale(scale), parameters_id(parameters.id()) {
   require(shape.inputs >= 1 && shape.outputs >= 1, ErrorKind::kInvalidArgument,
           "a linear map needs inputs and outputs, got {} and {}", shape.inputs, shape.outputs);
-  require(plan.step >= 1 && plan.offset >= 0 && plan.offset < plan.step, ErrorKind::kInvalidArgument,
-          "a plan's step must be positive and its offset below it, got {} and {}", plan.step, plan.offset);
+  require(plan.step >= 1 && plan.offset >= 0 && plan.offset < plan.step && plan.outer >= 0, ErrorKind::kInvalidArgument,
+          "a plan's step must be positive, its offset below it, and its outer step not negative, got {}, {} and {}",
+          plan.step, plan.offset, plan.outer);
   const int slots = static_cast<int>(parameters.slots());
   std::map<std::pair<int, int>, std::vector<Term>> terms;  // [(output, giant)]
   for (std::size_t p = 0; p < shape.diagonals.size(); ++p) {
@@ -165,7 +166,9 @@ std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluato
     for (const PlannedMap::Term& term : step.terms) {
       Ciphertext product = evaluator.rotate(in[term.input], map_.plan.babies[term.baby]);
       evaluator.mul_plain_inplace(product, diagonals_[term.place]);
-      evaluator.add_inplace(out[step.output], evaluator.rotate(product, step.giant));
+      product = evaluator.rotate(product, map_.plan.inner_part(step.giant, static_cast<int>(parameters.slots())));
+      product = evaluator.rotate(product, map_.plan.outer_part(step.giant, static_cast<int>(parameters.slots())));
+      evaluator.add_inplace(out[step.output], product);
     }
   }
   return out;

@@ -70,10 +70,22 @@ struct BsgsPlan {
   std::vector<int> babies;  ///< ascending, distinct, in [0, slots), possibly with 0
   std::vector<int> giants;  ///< likewise
   int offset = 0;           ///< in [0, step)
+  /// If positive, giants are composed of two rotations, which takes fewer keys: the multiple of `outer` that is
+  /// nearest, by which sums of an output are rotated together, and the rest.
+  int outer = 0;
 
   int baby(int rotation, int slots) const;   ///< in [0, slots)
   int giant(int rotation, int slots) const;  ///< in [0, slots)
+  /// The two parts of a giant step, in [0, slots); the second is 0 where giants are not composed.
+  int inner_part(int giant, int slots) const;
+  int outer_part(int giant, int slots) const;
 };
+
+/// Rotations that a plan makes of all inputs, and of all sums, those by 0 left out.
+struct StepCount {
+  std::size_t babies = 0, giants = 0;
+};
+StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots);
 
 /// Picks the step and offset that minimise `baby_cost` per (input, non-zero baby) plus `giant_cost` per (output,
 /// non-zero giant); among equals the one with the fewest keys. The default is the ratio measured
@@ -82,7 +94,8 @@ BsgsPlan plan_bsgs(const MapShape& shape, int slots, double baby_cost = 1, doubl
 BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
 BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
-std::vector<int> rotations(const BsgsPlan& plan);
+/// `slots` is needed for plans that compose giants, Error(kInvalidArgument).
+std::vector<int> rotations(const BsgsPlan& plan, int slots = 0);
 
 /// Where products of rotated inputs and diagonals live.
 enum class Hoisting {

@@ -15,11 +15,11 @@ void add_pair(const MapRun& run, ExtendedPair& to, const ExtendedPair& from) {
   ring::add(ring, to.c1, from.c1);
 }
 
-/// Limb j of the rotation by g: (c0 + ks0, ks1) permuted, where c0 carries P already when the map is extended.
+/// Limb j of the rotation by g: (c0 + ks0, ks1) permuted, where c0 carries P already when the sum is `extended`.
 void rotate_sum(const MapRun& run, const ExtendedPair& sum, const DigitRows& digits, const SwitchingKey& key,
-                std::uint32_t g, std::size_t j, std::uint32_t* out0, std::uint32_t* out1) {
+                std::uint32_t g, std::size_t j, bool extended, std::uint32_t* out0, std::uint32_t* out1) {
   const SwitchLayout& layout = run.layout();
-  if (!run.map().extended) {
+  if (!extended) {
     const std::uint32_t* c0 = j < layout.q_limbs() ? sum.c0.limb(j) : nullptr;
     return rotate_limb(layout, digits, key, g, j, c0, out0, out1);
   }
@@ -44,7 +44,8 @@ MapRun::MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<cons
 void MapRun::check_keys() const {
   std::set<int> steps;
   for (const PlannedMap::Step& step : map_.steps) {
-    steps.insert(step.giant);
+    steps.insert(map_.plan.inner_part(step.giant, static_cast<int>(evaluator_.parameters().slots())));
+    steps.insert(map_.plan.outer_part(step.giant, static_cast<int>(evaluator_.parameters().slots())));
     for (const PlannedMap::Term& term : step.terms) steps.insert(map_.plan.babies[term.baby]);
   }
   steps.erase(0);
@@ -98,8 +99,14 @@ ExtendedPair MapRun::sum() const { return {poly(limbs()), poly(limbs())}; }
 
 void OutputSum::add(const MapRun& run, ExtendedPair& sum, int giant) {
   run.evaluator().checkpoint();
-  if (giant != 0) return add_rotated(run, sum, run.galois(giant));
-  ExtendedPair& to = run.map().extended ? total_ : unrotated_;
+  const BsgsPlan& plan = run.map().plan;
+  const int slots = static_cast<int>(run.evaluator().parameters().slots());
+  Group& group = groups_[plan.outer_part(giant, slots)];
+  const bool extended = run.map().extended;
+  if (const int inner = plan.inner_part(giant, slots); inner != 0) {
+    return add_rotated(run, group.total, sum, run.galois(inner), extended);
+  }
+  ExtendedPair& to = extended ? group.total : group.unrotated;
   if (to.c0.empty()) {
     to = std::exchange(sum, {});
   } else {
@@ -108,21 +115,21 @@ void OutputSum::add(const MapRun& run, ExtendedPair& sum, int giant) {
 }
 
 /// total += the rotation of `sum`, over QP and times P.
-void OutputSum::add_rotated(const MapRun& run, const ExtendedPair& sum, std::uint32_t g) {
+void OutputSum::add_rotated(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g,
+                            bool extended) {
   const SwitchLayout& layout = run.layout();
   const std::size_t n = run.n();
   const SwitchingKey& key = run.evaluator().keys().rotation(layout.set(), g);
-  const bool extended = run.map().extended;
   const ring::Poly divided = extended ? run.evaluator().mod_down(sum.c1, layout.level(), layout.set()) : ring::Poly();
   DigitRows digits(layout, extended ? divided : sum.c1);
-  const bool first = total_.c0.empty();
-  if (first) total_ = {run.poly(layout.limbs()), run.poly(layout.limbs())};
+  const bool first = total.c0.empty();
+  if (first) total = {run.poly(layout.limbs()), run.poly(layout.limbs())};
   ring::for_each_limb(layout.limbs(), 4 * n, [&](std::size_t j) {
     digits.finish(j);
-    std::uint32_t *to0 = total_.c0.limb(j), *to1 = total_.c1.limb(j);
-    if (first) return rotate_sum(run, sum, digits, key, g, j, to0, to1);
+    std::uint32_t *to0 = total.c0.limb(j), *to1 = total.c1.limb(j);
+    if (first) return rotate_sum(run, sum, digits, key, g, j, extended, to0, to1);
     Scratch<std::uint32_t> rows(2 * n);
-    rotate_sum(run, sum, digits, key, g, j, rows.data(), rows.data() + n);
+    rotate_sum(run, sum, digits, key, g, j, extended, rows.data(), rows.data() + n);
     ring::kernels().add(to0, to0, rows.data(), n, layout.modulus(j));
     ring::kernels().add(to1, to1, rows.data() + n, n, layout.modulus(j));
   });
@@ -130,23 +137,28 @@ void OutputSum::add_rotated(const MapRun& run, const ExtendedPair& sum, std::uin
 
 Ciphertext OutputSum::finish(const MapRun& run) {
   const SwitchLayout& layout = run.layout();
+  Group all = std::move(groups_[0]);
+  for (auto& [outer, group] : groups_) {
+    if (outer == 0) continue;
+    if (!group.total.c0.empty()) add_rotated(run, all.total, group.total, run.galois(outer), true);
+    if (!group.unrotated.c0.empty()) add_rotated(run, all.total, group.unrotated, run.galois(outer), false);
+  }
+  groups_.clear();
   Ciphertext out{.parts = {},
                  .level = run.map().level,
                  .scale = run.in()[0].scale * run.map().plain_scale,
                  .parameters_id = run.evaluator().parameters().id()};
-  const bool divides = !total_.c0.empty();
+  const bool divides = !all.total.c0.empty();
   for (int i = 0; i < 2; ++i) {
     out.parts.push_back(divides ? run.poly(layout.q_limbs())
                                 : ring::Poly::zero(run.n(), run.poly(layout.q_limbs()).basis(), ring::Domain::kNtt));
   }
-  if (divides) mod_down_pair(layout, total_, out.parts[0], out.parts[1]);
-  if (!unrotated_.c0.empty()) {
+  if (divides) mod_down_pair(layout, all.total, out.parts[0], out.parts[1]);
+  if (!all.unrotated.c0.empty()) {
     const ring::Ring& ring = run.evaluator().parameters().ring();
-    ring::add(ring, out.parts[0], unrotated_.c0);
-    ring::add(ring, out.parts[1], unrotated_.c1);
+    ring::add(ring, out.parts[0], all.unrotated.c0);
+    ring::add(ring, out.parts[1], all.unrotated.c1);
   }
-  total_ = {};
-  unrotated_ = {};
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -72,10 +73,15 @@ class OutputSum {
   Ciphertext finish(const MapRun& run);
 
  private:
-  void add_rotated(const MapRun& run, const ExtendedPair& sum, std::uint32_t g);
+  /// What is rotated together at the end.
+  struct Group {
+    ExtendedPair total;      ///< over QP, times P
+    ExtendedPair unrotated;  ///< over Q: a sum that is neither rotated nor extended
+  };
+  static void add_rotated(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g,
+                          bool extended);
 
-  ExtendedPair total_;      ///< over QP, times P
-  ExtendedPair unrotated_;  ///< over Q: a sum that is neither rotated nor extended
+  std::map<int, Group> groups_;  ///< by the outer part of their giant steps
 };
 
 }  // namespace hearth::ckks

@@ -16,7 +16,7 @@ struct ActivationOptions {
   double rho = 0.9;     ///< range over half a period
   /// Channels of small values are multiplied by up to this before an activation that is the only reader of an implicit
   /// layer and is not positively homogeneous (those are left to nn::equalise); 1: never. Powers of sqrt(2).
-  double channel_gain = 4;
+  double channel_gain = 8;
   /// Headroom of a multiplied channel, on top of `margin`: errors that arrive from wider channels grow with it.
   double channel_margin = 1.5;
 };

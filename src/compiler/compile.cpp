@@ -28,8 +28,8 @@ constexpr int kLeastLogPeriod = 6;
 /// Says that a step begins. Shares of the whole work are those of ResNets; smaller networks are quick anyway.
 void begin(const CompileOptions& options, const std::string& step) {
   static const std::map<std::string, double> before = {
-      {"simplify", 0},   {"activations", 0.17}, {"layout", 0.27}, {"lower", 0.68},
-      {"predict", 0.82}, {"simulate", 0.83},    {"dump", 0.98},   {"done", 1}};
+      {"simplify", 0},    {"activations", 0.17}, {"layout", 0.27}, {"lower", 0.68},
+      {"simulate", 0.82}, {"predict", 0.97},     {"dump", 0.98},   {"done", 1}};
   if (options.progress) options.progress(step == "done" ? "" : step, before.at(step), 1);
 }
 
@@ -135,12 +135,8 @@ class BootstrapChooser {
       : graph_(align_scales(graph)), inputs_(inputs), options_(options) {}
 
   Candidate run() {
-    const int from = options_.log_n ? options_.log_n : kSmallestLogN;
+    if (std::optional<Candidate> candidate = attempt_all()) return std::move(*candidate);
     const int to = options_.log_n ? options_.log_n : kLargestLogN;
-    for (int log_n = from; log_n <= to; ++log_n) {
-      if (!chain(needs(log_n, deepest_operation(graph_), graph_))) continue;
-      if (std::optional<Candidate> candidate = attempt(log_n)) return std::move(*candidate);
-    }
     const char* hint = options_.log_n ? "; try a larger --log-n" : "";
     require(
         has_activations(graph_), ErrorKind::kUnsupported,
@@ -152,6 +148,17 @@ class BootstrapChooser {
          "of "
          "degree 2^{} at 128 bits of security{}",
          graph_.name, deepest_operation(graph_), to, hint);
+  }
+
+  /// Empty where run() throws.
+  std::optional<Candidate> attempt_all() {
+    const int from = options_.log_n ? options_.log_n : kSmallestLogN;
+    const int to = options_.log_n ? options_.log_n : kLargestLogN;
+    for (int log_n = from; log_n <= to; ++log_n) {
+      if (!chain(needs(log_n, deepest_operation(graph_), graph_))) continue;
+      if (std::optional<Candidate> candidate = attempt(log_n)) return candidate;
+    }
+    return std::nullopt;
   }
 
  private:
@@ -181,8 +188,8 @@ class BootstrapChooser {
     candidate.parameters = ckks::Parameters::create(chosen->parameters);
     candidate.ranges = measure_ranges(candidate.plan, inputs_);
     candidate.output_rms = candidate.ranges[static_cast<std::size_t>(candidate.plan.graph.output)].rms;
-    candidate.lowered =
-        lower(candidate.plan, candidate.ranges, *candidate.parameters, options_.margin, chosen->bootstrap);
+    candidate.lowered = lower(candidate.plan, candidate.ranges, *candidate.parameters, options_.margin,
+                              chosen->bootstrap, options_.key_budget);
     return candidate;
   }
 
@@ -291,6 +298,37 @@ nn::Graph equalised(nn::Graph graph, std::span<const nn::Tensor> calibration) {
   return nn::equalise(graph, nn::calibrate(graph, calibration), limits);
 }
 
+/// Simulates a candidate on some of the calibration inputs.
+Simulation simulate(const Candidate& candidate, const std::vector<std::vector<double>>& inputs,
+                    const CompileOptions& options) {
+  const auto count = std::min(inputs.size(), static_cast<std::size_t>(std::max(options.simulated_inputs, 0)));
+  return simulate(candidate.plan, candidate.lowered, std::span(inputs).first(count));
+}
+
+bool precise(const Simulation& simulation, const CompileOptions& options) {
+  return simulation.labels_agree == simulation.inputs &&
+         simulation.output_error <= options.target_spread * simulation.output_spread;
+}
+
+/// With series of the larger degree where those asked for are not precise enough.
+Candidate with_bootstraps(const ArithGraph& graph, const std::vector<std::vector<double>>& inputs,
+                          const CompileOptions& options, Simulation& simulation) {
+  Candidate chosen = BootstrapChooser(graph, inputs, options).run();
+  begin(options, "simulate");
+  simulation = simulate(chosen, inputs, options);
+  if (options.larger_degree <= options.activations.degree || precise(simulation, options)) return chosen;
+  CompileOptions larger = options;
+  larger.activations.degree = options.larger_degree;
+  larger.progress = {};  // the time it takes is not foreseen
+  std::optional<Candidate> other = BootstrapChooser(graph, inputs, larger).attempt_all();
+  if (!other) return chosen;
+  const Simulation better = simulate(*other, inputs, options);
+  const bool labels = better.labels_agree > simulation.labels_agree;
+  if (!labels && better.output_error >= simulation.output_error) return chosen;
+  simulation = better;
+  return std::move(*other);
+}
+
 }  // namespace
 
 const std::vector<std::string>& compile_steps() {
@@ -310,8 +348,8 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   const ArithGraph reduced = mask_output(reduce(simple, options.linear_form.value_or(choose_form(simple))));
   Chooser plain(reduced, inputs, options);
   const bool bootstraps = has_activations(reduced) || !plain.possible();
-  Candidate chosen = bootstraps ? BootstrapChooser(reduced, inputs, options).run() : plain.run();
   Compiled out;
+  Candidate chosen = bootstraps ? with_bootstraps(reduced, inputs, options, out.simulation) : plain.run();
   out.server.program = chosen.lowered.program;
   check(out.server.program, *chosen.parameters);
   begin(options, "predict");
@@ -321,9 +359,7 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   out.dumps["import"] = nn::to_string(graph);
   out.dumps["simplify"] = nn::to_string(simple) + to_string(reduced);
   out.activations = chosen.activations;
-  begin(options, "simulate");
-  const auto simulated = std::min(inputs.size(), static_cast<std::size_t>(std::max(options.simulated_inputs, 0)));
-  out.simulation = simulate(chosen.plan, chosen.lowered, std::span(inputs).first(simulated));
+  if (!bootstraps) out.simulation = simulate(chosen, inputs, options);
   begin(options, "dump");
   out.dumps["activations"] = to_string(chosen.activations);
   out.dumps["layout"] = to_string(chosen.plan);

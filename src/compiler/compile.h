@@ -22,6 +22,12 @@ struct CompileOptions {
   double margin = 2.0;  ///< outputs may exceed the largest calibrated |output| by this factor before they wrap around
   double target_error = 1e-4;  ///< wanted rms output error over output rms; a larger ring is tried when predicted worse
   ActivationOptions activations;
+  /// Where the simulation finds outputs off by more than `target_spread` of their spread, or another label, series of
+  /// this degree are tried, and kept if they do better; 0: never.
+  int larger_degree = 127;
+  double target_spread = 0.05;
+  /// Bytes that the rotation keys of layers on a grid may take in memory, as far as possible (rotation_keys.h).
+  double key_budget = kKeyBudget;
   /// How linear operators are kept; by default as matrices unless those have too many weights to be listed.
   std::optional<LinearForm> linear_form;
   int simulated_inputs = 32;  ///< calibration inputs, at most, on which the simulation is run

@@ -17,9 +17,6 @@ namespace {
 
 using arith::Linear;
 
-/// Rotation keys that the layers on a grid may use.
-constexpr std::size_t kGridKeys = 300;
-
 double square(double x) { return x * x; }
 
 /// How a placed matrix passes on and adds noise.
@@ -197,8 +194,9 @@ class Scales {
 class Lowerer {
  public:
   Lowerer(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
-          double margin, const std::optional<ckks::BootstrapSpec>& bootstrap)
+          double margin, const std::optional<ckks::BootstrapSpec>& bootstrap, double key_budget)
       : plan_(plan),
+        key_budget_(key_budget),
         ranges_(ranges),
         parameters_(parameters),
         noise_(parameters),
@@ -244,9 +242,18 @@ class Lowerer {
       nodes.push_back(i);
     }
     const std::vector<ckks::BsgsPlan> plans =
-        split_rotations(shapes, static_cast<int>(parameters_.slots()), {}, kGridKeys);
+        split_rotations(shapes, static_cast<int>(parameters_.slots()), plan_.grids.front()->row_slots(), {},
+                        static_cast<std::size_t>(key_budget_ / key_bytes(levels_.work[nodes.front()])));
     splits_.resize(plan_.matrices.size());
     for (std::size_t k = 0; k < nodes.size(); ++k) splits_[nodes[k]] = plans[k];
+  }
+
+  /// Of one rotation key at a level, in memory.
+  double key_bytes(int level) const {
+    const int set = parameters_.key_set_for(level),
+              top = parameters_.spec().key_sets[static_cast<std::size_t>(set)].max_level;
+    return 8.0 * static_cast<double>(parameters_.digits(set, top).size() * parameters_.qp_basis(top, set).size() *
+                                     parameters_.n());
   }
 
   Value value(const ArithNode& n, std::size_t k) const { return value_[static_cast<std::size_t>(n.inputs[k])]; }
@@ -431,6 +438,7 @@ class Lowerer {
   std::int64_t n_rows(int i) const { return plan_.graph.size(i); }
 
   const LayoutPlan& plan_;
+  double key_budget_;
   const std::vector<NodeRange>& ranges_;
   const ckks::Parameters& parameters_;
   NoiseModel noise_;
@@ -446,8 +454,8 @@ class Lowerer {
 }  // namespace
 
 Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
-              double margin, const std::optional<ckks::BootstrapSpec>& bootstrap) {
-  return Lowerer(plan, ranges, parameters, margin, bootstrap).run();
+              double margin, const std::optional<ckks::BootstrapSpec>& bootstrap, double key_budget) {
+  return Lowerer(plan, ranges, parameters, margin, bootstrap, key_budget).run();
 }
 
 }  // namespace hearth::compiler

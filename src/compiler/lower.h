@@ -58,8 +58,11 @@ struct Lowered {
 
 /// Writes the program: levels, scales (backward: the scale each value should have for least noise and no overflow;
 /// forward: what it gets), diagonals, keys. `margin`: headroom of every value over its largest calibrated magnitude.
-/// `bootstrap`: needed when the graph has activations, which have been through calibrate_activations.
+/// `bootstrap`: needed when the graph has activations, which have been through calibrate_activations. `key_budget`:
+/// bytes that the rotation keys of layers on a grid may take in memory, where that is possible (rotation_keys.h).
+inline constexpr double kKeyBudget = 0x1p29;
 Lowered lower(const LayoutPlan& plan, const std::vector<NodeRange>& ranges, const ckks::Parameters& parameters,
-              double margin, const std::optional<ckks::BootstrapSpec>& bootstrap = std::nullopt);
+              double margin, const std::optional<ckks::BootstrapSpec>& bootstrap = std::nullopt,
+              double key_budget = kKeyBudget);
 
 }  // namespace hearth::compiler

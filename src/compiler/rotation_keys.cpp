@@ -19,54 +19,31 @@ struct Choice {
   std::vector<int> keys;
 };
 
-/// Distinct (list, rotation) pairs, sorted: the rotations that each input, or each output, meets.
-using Usage = std::vector<std::pair<int, int>>;
-
-void sort_unique(auto& list) {
-  std::ranges::sort(list);
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-}
-
-/// How many distinct non-zero parts the rotations of all lists have together.
-template <typename Part>
-double count_parts(const Usage& usage, const Part& part) {
-  Usage parts;
-  for (const auto& [list, rotation] : usage) {
-    if (const int value = part(rotation); value != 0) parts.emplace_back(list, value);
-  }
-  sort_unique(parts);
-  return static_cast<double>(parts.size());
-}
-
-std::vector<Choice> choices_of(const ckks::MapShape& map, int slots, const SplitCosts& costs) {
-  Usage inputs, outputs;
-  std::vector<int> all;
+std::vector<Choice> choices_of(const ckks::MapShape& map, int slots, int outer, const SplitCosts& costs) {
+  std::set<int> all;
   for (const ckks::DiagonalPlace& place : map.diagonals) {
     require(place.rotation >= 0 && place.rotation < slots, ErrorKind::kInvalidArgument,
             "the linear map rotates by {}; expected 0 to {}", place.rotation, slots - 1);
-    inputs.emplace_back(place.input, place.rotation);
-    outputs.emplace_back(place.output, place.rotation);
-    all.push_back(place.rotation);
+    all.insert(place.rotation);
   }
-  sort_unique(inputs);
-  sort_unique(outputs);
-  sort_unique(all);
   std::vector<Choice> choices;
   for (int step = 1; step <= slots; step *= 2) {
-    Choice choice;
-    choice.plan.step = step;
-    const auto baby = [&](int r) { return choice.plan.baby(r, slots); };
-    const auto giant = [&](int r) { return choice.plan.giant(r, slots); };
-    std::set<int> babies, giants;
-    for (const int r : all) {
-      babies.insert(baby(r));
-      giants.insert(giant(r));
+    for (const int composed : std::set<int>{0, outer}) {
+      Choice choice;
+      choice.plan.step = step;
+      choice.plan.outer = composed;
+      std::set<int> babies, giants;
+      for (const int r : all) {
+        babies.insert(choice.plan.baby(r, slots));
+        giants.insert(choice.plan.giant(r, slots));
+      }
+      choice.plan.babies.assign(babies.begin(), babies.end());
+      choice.plan.giants.assign(giants.begin(), giants.end());
+      choice.keys = ckks::rotations(choice.plan, slots);
+      const ckks::StepCount count = ckks::count_steps(map, choice.plan, slots);
+      choice.cost = costs.baby * static_cast<double>(count.babies) + costs.giant * static_cast<double>(count.giants);
+      choices.push_back(std::move(choice));
     }
-    choice.plan.babies.assign(babies.begin(), babies.end());
-    choice.plan.giants.assign(giants.begin(), giants.end());
-    choice.keys = ckks::rotations(choice.plan);
-    choice.cost = costs.baby * count_parts(inputs, baby) + costs.giant * count_parts(outputs, giant);
-    choices.push_back(std::move(choice));
   }
   return choices;
 }
@@ -90,10 +67,10 @@ class KeyCounts {
 
 }  // namespace
 
-std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapShape*>& maps, int slots,
+std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapShape*>& maps, int slots, int outer,
                                             const SplitCosts& costs, std::size_t keys) {
   std::vector<std::vector<Choice>> choices(maps.size());
-  parallel_for(0, maps.size(), [&](std::size_t i) { choices[i] = choices_of(*maps[i], slots, costs); });
+  parallel_for(0, maps.size(), [&](std::size_t i) { choices[i] = choices_of(*maps[i], slots, outer, costs); });
   std::vector<std::size_t> chosen;
   KeyCounts counts(slots);
   for (const auto& list : choices) {
@@ -127,10 +104,10 @@ std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapSha
   return plans;
 }
 
-std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans) {
+std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans, int slots) {
   std::set<int> all;
   for (const ckks::BsgsPlan& plan : plans) {
-    for (const int r : ckks::rotations(plan)) all.insert(r);
+    for (const int r : ckks::rotations(plan, slots)) all.insert(r);
   }
   return all.size();
 }

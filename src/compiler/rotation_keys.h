@@ -13,13 +13,14 @@ struct SplitCosts {
 };
 
 /// Splits for maps that share one set of rotation keys, with at most `keys` distinct rotations in all where that is
-/// possible. Steps are powers of two, so that maps share babies and giants; each begins with its cheapest step, and as
-/// long as there are too many keys, the map changes its step for which a key saved costs least. Throws
-/// Error(kInvalidArgument) as plan_bsgs does.
-std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapShape*>& maps, int slots,
+/// possible. Steps are powers of two, so that maps share babies and giants, and giants may be composed of multiples of
+/// `outer` and the rest (BsgsPlan::outer). Each map begins with its cheapest split, and as long as there are too many
+/// keys, the map changes to another for which a key saved costs least. Throws Error(kInvalidArgument) for rotations
+/// outside [0, slots).
+std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapShape*>& maps, int slots, int outer,
                                             const SplitCosts& costs, std::size_t keys);
 
 /// Distinct rotations of all plans, 0 left out: the keys they need.
-std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans);
+std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans, int slots);
 
 }  // namespace hearth::compiler

@@ -94,12 +94,20 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->check(CLI::Range(1.0, 1e3))
       ->capture_default_str()
       ->type_name("X");
-  app.add_option("--series-degree", activations.degree,
-                 "Degree of the Fourier series that stand for activations. Twice as much halves their error and takes "
-                 "one level more; degrees just below a power of two use their levels best")
+  app.add_option(
+         "--series-degree", activations.degree,
+         "Degree of the Fourier series that stand for activations. Twice as much halves their error and takes "
+         "one level more; degrees just below a power of two use their levels best (default: 63, or 127 where the "
+         "simulation finds 63 imprecise)")
       ->check(CLI::Range(3, 255))
-      ->capture_default_str()
+      ->each([&](const std::string&) { options.compile.larger_degree = 0; })
       ->type_name("D");
+  app.add_option_function<double>(
+         "--key-memory", [&](double mib) { options.compile.key_budget = mib * 0x1p20; },
+         "Memory in MiB for the rotation keys of the layers of a large network, as far as possible; less of it makes "
+         "layers slower (default: 512)")
+      ->check(CLI::Range(16.0, 1e6))
+      ->type_name("MIB");
   app.add_option("--tune", options.tune,
                  "Predict time with the costs in this file of hearth tune (default: those of this machine, from "
                  "~/.config/hearth/tune.json or measured now)")

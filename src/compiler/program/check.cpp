@@ -180,7 +180,8 @@ class Checker {
     for (const float w : matrix->layer()->weights) finite(w);
   }
   void check_plan(const ckks::BsgsPlan& plan) const {
-    want(plan.step >= 1 && plan.step <= slots() && plan.offset >= 0 && plan.offset < plan.step,
+    want(plan.step >= 1 && plan.step <= slots() && plan.offset >= 0 && plan.offset < plan.step && plan.outer >= 0 &&
+             plan.outer <= slots(),
          "its baby-step giant-step split is impossible");
     for (const int b : plan.babies) want(rotation(b), "a baby step is out of range");
     for (const int g : plan.giants) want(rotation(g), "a giant step is out of range");

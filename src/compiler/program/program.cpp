@@ -139,7 +139,7 @@ ckks::KeyRequest required_keys(const Program& program, const ckks::Parameters& p
       if (steps != 0) galois.emplace(set, ckks::galois_element(steps, parameters.log_n()));
     };
     if (const auto* linear = std::get_if<LinearOp>(&ins.op)) {
-      for (const int steps : ckks::rotations(linear->plan)) rotate(steps);
+      for (const int steps : ckks::rotations(linear->plan, static_cast<int>(parameters.slots()))) rotate(steps);
       for (const int steps : linear->folds) rotate(steps);
     } else if (std::holds_alternative<MultiplyOp>(ins.op) || std::holds_alternative<QuadraticOp>(ins.op)) {
       relin.insert(set);

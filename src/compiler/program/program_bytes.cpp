@@ -114,6 +114,7 @@ class ProgramWriter {
     std::visit([this](const auto& map) { write(map); }, op.map);
     out_.i32(op.plan.step);
     out_.i32(op.plan.offset);
+    out_.i32(op.plan.outer);
     write(op.plan.babies);
     write(op.plan.giants);
     out_.f64(op.plain_scale);
@@ -320,6 +321,7 @@ class ProgramReader {
     }
     op.plan.step = in_.i32_in(1, slots_, "baby-step giant-step width");
     op.plan.offset = in_.i32_in(0, op.plan.step - 1, "baby-step giant-step offset");
+    op.plan.outer = in_.i32_in(0, slots_, "outer giant step");
     op.plan.babies = read_rotations(0, "baby steps");
     op.plan.giants = read_rotations(0, "giant steps");
     op.plain_scale = read_scale("plaintext scale");

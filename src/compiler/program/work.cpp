@@ -63,13 +63,13 @@ class Counter {
 
   /// Without the rescaling.
   void count_map(const ckks::MapShape& shape, const ckks::BsgsPlan& plan, int level) {
-    const int babies = count_moved(plan.babies), giants = count_moved(plan.giants);
-    if (babies > 0) {
+    const ckks::StepCount steps = ckks::count_steps(shape, plan, static_cast<int>(p_.slots()));
+    if (steps.babies > 0) {
       add(level, Primitive::kHoist, shape.inputs);
-      add(level, Primitive::kHoisted, static_cast<double>(shape.inputs) * babies);
+      add(level, Primitive::kHoisted, static_cast<double>(steps.babies));
       add(level, Primitive::kModDown, shape.outputs);
     }
-    add(level, Primitive::kRotate, static_cast<double>(shape.outputs) * giants);
+    add(level, Primitive::kRotate, static_cast<double>(steps.giants));
     add(level, Primitive::kProductTerm, static_cast<double>(shape.diagonals.size()));
   }
 
