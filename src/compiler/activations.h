@@ -11,7 +11,7 @@
 namespace hearth::compiler {
 
 struct ActivationOptions {
-  double margin = 1.5;  ///< range over the largest |input| met in calibration
+  double margin = 1.5;  ///< range over the largest |input| met in calibration; compile() raises it for large networks
   int degree = 63;      ///< of the Fourier series
   double rho = 0.9;     ///< range over half a period
   /// Channels of small values are multiplied by up to this before an activation that is the only reader of an implicit

@@ -336,7 +336,8 @@ const std::vector<std::string>& compile_steps() {
   return steps;
 }
 
-Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration, const CompileOptions& options) {
+Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration, const CompileOptions& wanted) {
+  CompileOptions options = wanted;
   require(options.margin >= 1, ErrorKind::kInvalidArgument, "the margin is {}, it must be at least 1", options.margin);
   require(options.log_n == 0 || (options.log_n >= kSmallestLogN && options.log_n <= kLargestLogN),
           ErrorKind::kInvalidArgument, "log2 of the ring degree is {}, it must be between {} and {}", options.log_n,
@@ -345,7 +346,9 @@ Compiled compile(const nn::Graph& graph, std::span<const nn::Tensor> calibration
   const auto inputs = as_vectors(graph, calibration);
   begin(options, "simplify");
   const nn::Graph simple = equalised(nn::simplify(graph), calibration);
-  const ArithGraph reduced = mask_output(reduce(simple, options.linear_form.value_or(choose_form(simple))));
+  const LinearForm form = options.linear_form.value_or(choose_form(simple));
+  if (form == LinearForm::kImplicit && !options.margin_by_hand) options.activations.margin = options.layers_margin;
+  const ArithGraph reduced = mask_output(reduce(simple, form));
   Chooser plain(reduced, inputs, options);
   const bool bootstraps = has_activations(reduced) || !plain.possible();
   Compiled out;

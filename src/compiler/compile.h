@@ -22,6 +22,10 @@ struct CompileOptions {
   double margin = 2.0;  ///< outputs may exceed the largest calibrated |output| by this factor before they wrap around
   double target_error = 1e-4;  ///< wanted rms output error over output rms; a larger ring is tried when predicted worse
   ActivationOptions activations;
+  /// Instead of activations.margin, unless that is set by hand, for networks kept as layers: they have more values, of which
+  /// fewer calibration inputs are at hand, and channels with series of their own to pay for it (docs/bootstrapping.md).
+  double layers_margin = 2;
+  bool margin_by_hand = false;
   /// Where the simulation finds outputs off by more than `target_spread` of their spread, or another label, series of
   /// this degree are tried, and kept if they do better; 0: never.
   int larger_degree = 127;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <set>
@@ -28,7 +29,7 @@ constexpr double kScale = 0x1p25, kPlainScale = 0x1p25;
 /// Applies `map` both ways and compares with plain arithmetic. Keys for the plan are made in a party of `spec`.
 template <typename T>
 void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int level, const BsgsPlan& plan) {
-  const Party party(spec, rotations(plan));
+  const Party party(spec, rotations(plan, 1 << (spec.log_n - 1)));
   const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, level, kPlainScale);
   std::vector<Slots> in;
   std::vector<Ciphertext> encrypted;
@@ -52,6 +53,52 @@ void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int leve
 template <typename T>
 void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int level) {
   check_map(spec, map, level, plan_bsgs(map, 1 << (spec.log_n - 1)));
+}
+
+TEST(BsgsPlan, ComposedGiantsAreTheirTwoParts) {
+  const int slots = 1024;
+  BsgsPlan plan{.step = 4, .babies = {}, .giants = {}, .offset = 0, .outer = 64};
+  std::set<int> inner, outer;
+  for (int r = 0; r < slots; ++r) {
+    const int giant = plan.giant(r, slots);
+    ASSERT_EQ((plan.inner_part(giant, slots) + plan.outer_part(giant, slots)) % slots, giant);
+    ASSERT_EQ(plan.outer_part(giant, slots) % 64, 0);
+    inner.insert(plan.inner_part(giant, slots));
+    outer.insert(plan.outer_part(giant, slots));
+    plan.giants.push_back(giant);
+  }
+  EXPECT_EQ(inner.size(), 16U);
+  EXPECT_EQ(outer.size(), 16U);
+  EXPECT_EQ(rotations(plan, slots).size(), 30U);  // without the two zeros
+  EXPECT_THROW(rotations(plan), Error);
+}
+
+TEST(BsgsPlan, CountsTheStepsOfEveryInputAndOutput) {
+  const MapShape shape{
+      .inputs = 2, .outputs = 2, .diagonals = {{0, 0, 5, 1}, {0, 1, 5, 1}, {1, 0, 9, 1}, {1, 1, 8, 1}}};
+  const StepCount count = count_steps(shape, BsgsPlan{.step = 4, .babies = {0, 1}, .giants = {4, 8}}, 64);
+  EXPECT_EQ(count.babies, 2U);  // 1 of either input
+  EXPECT_EQ(count.giants, 2U);  // 4 of the first output, 8 of the second
+}
+
+TEST(PreparedLinearMap, ComposesGiantSteps) {
+  for (const int step : {1, 3}) {
+    LinearMap map;
+    map.outputs = 2;
+    for (const int r : {0, 1, 3, 7, 63, 64, 66, 130, 1000, 1023}) {
+      auto& diagonal = map.blocks[{r % 2, 0}][r];
+      for (int i = 0; i < 8; ++i) diagonal.push_back(std::cos(r + 7.0 * i));
+    }
+    BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = 0, .outer = 64};
+    std::set<int> babies, giants;
+    for (const DiagonalPlace& place : shape_of(map).diagonals) {
+      babies.insert(plan.baby(place.rotation, 1024));
+      giants.insert(plan.giant(place.rotation, 1024));
+    }
+    plan.babies.assign(babies.begin(), babies.end());
+    plan.giants.assign(giants.begin(), giants.end());
+    check_map(testing::chain_spec(11, 3), map, 1, plan);
+  }
 }
 
 TEST(BsgsPlan, EveryRotationIsItsBabyPlusItsGiant) {

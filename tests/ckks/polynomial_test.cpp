@@ -166,6 +166,33 @@ TEST_P(PolynomialTest, LevelsOfTwoPrimes) {
   EXPECT_LT(testing::distance(party.decrypt(out), expected), bound);
 }
 
+TEST_P(PolynomialTest, CoefficientsThatDifferBySlot) {
+  const Party party(testing::chain_spec(11, 5));
+  const std::size_t period = 8;
+  for (const int degree : {1, 5, 8, 15}) {
+    std::vector<std::vector<double>> by_slot;
+    SlotVectors coefficients(static_cast<std::size_t>(degree) + 1);
+    for (unsigned s = 0; s < period; ++s) by_slot.push_back(random_coefficients(degree, 100 + s));
+    by_slot[3].back() = 0;  // shorter than the others
+    for (std::size_t k = 0; k < coefficients.size(); ++k) {
+      for (const auto& c : by_slot) coefficients[k].push_back(c[k]);
+    }
+    const Slots x = real_slots(1024, 7);
+    const Ciphertext out =
+        evaluate_polynomial(party.evaluator, party.encrypt(x, 4, kScale), coefficients, GetParam(), kScale);
+    EXPECT_EQ(out.level, 4 - polynomial_depth(degree));
+    Slots expected(x.size());
+    double bound = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      expected[i] = evaluate_clear(by_slot[i % period], GetParam(), x[i].real());
+    }
+    for (const auto& c : by_slot) {
+      bound = std::max(bound, error_bound(c, GetParam(), step_errors(Noise(party), 4, 0.9 * kScale)));
+    }
+    EXPECT_LT(testing::distance(party.decrypt(out), expected), bound) << "degree " << degree;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Bases, PolynomialTest,
                          ::testing::Values(PolynomialBasis::kMonomial, PolynomialBasis::kChebyshev));
 

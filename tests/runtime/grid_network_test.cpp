@@ -147,6 +147,41 @@ TEST(GridNetwork, LargeKernelsGroupsAndOddSizes) {
   expect_precise(make, g, "odd", 0.03);
 }
 
+/// Half of the channels are eight times as small as the others, and count as much for the output.
+TEST(GridNetwork, ChannelsOfSmallValuesHaveSeriesOfTheirOwn) {
+  NetworkMaker make(7);
+  nn::Conv2d wide = make.conv(2, 8, {3, 3}, {1, 1}, {1, 1, 1, 1});
+  nn::Conv2d joined = make.conv(8, 4, {1, 1});
+  for (std::size_t i = 0; i < wide.weights.data.size(); i += 36) {
+    for (std::size_t k = 0; k < 18; ++k) wide.weights.data[i + k] /= 8;
+  }
+  for (std::size_t c = 0; c < 8; c += 2) wide.bias.data[c] /= 8;
+  for (std::size_t k = 0; k < joined.weights.data.size(); k += 2) joined.weights.data[k] *= 8;
+  nn::Graph g;
+  g.name = "gains";
+  auto x = g.add("input", nn::Input{{1, 2, 7, 7}});
+  x = g.add("conv", wide, {x});
+  x = g.add("relu6", Activation{ActivationKind::kClip, 0, 0.5}, {x});
+  g.add("join", joined, {x});
+  std::vector<nn::Tensor> calibration;
+  for (int i = 0; i < 8; ++i) calibration.push_back(make.tensor(g.input_shape()));
+  double errors[2] = {};
+  for (const bool gains : {false, true}) {
+    CompileOptions options = on_grid(11);
+    options.larger_degree = 0;
+    if (!gains) options.activations.channel_gain = 1;
+    const compiler::Compiled compiled = compiler::compile(g, calibration, options);
+    const EncryptedRun encrypted(compiled, 0);
+    const nn::Tensor want = nn::run(g, calibration[0]);
+    const std::vector<double> got = encrypted.run(calibration[0]);
+    for (std::size_t e = 0; e < got.size(); ++e) errors[gains] += std::pow(got[e] - want.data[e], 2);
+    const auto& op = std::get<compiler::ActivationOp>(compiled.server.program.instructions[2].op);
+    EXPECT_EQ(op.variants.empty(), !gains);
+    EXPECT_EQ(op.choices.empty(), !gains);
+  }
+  EXPECT_LT(std::sqrt(errors[1]), 0.5 * std::sqrt(errors[0]));
+}
+
 TEST(GridNetwork, SaysWhatItCannotDo) {
   NetworkMaker make(6);
   nn::Graph g;
