@@ -168,7 +168,9 @@ TEST(Bootstrap, RefusesWhatCannotBe) {
   bench.evaluator.drop_to_level_inplace(low, 1);
   EXPECT_THROW(bench.bootstrapper.evaluate(bench.evaluator, std::span(&low, 1), series, 0x1p30), Error);
   EXPECT_THROW(bench.bootstrapper.evaluate(bench.evaluator, {}, series, 0x1p30), Error);
-  EXPECT_THROW(bench.bootstrapper.evaluate(bench.evaluator, std::span(&c, 1), {}, 0x1p30), Error);
+  EXPECT_THROW(
+      bench.bootstrapper.evaluate(bench.evaluator, std::span(&c, 1), std::vector<std::complex<double>>{}, 0x1p30),
+      Error);
   EvaluationKeys without = KeyGenerator(bench.secret, ring::random_seed()).evaluation_keys({});
   const Evaluator evaluator(bench.parameters, &without);
   EXPECT_THROW(bench.bootstrapper.evaluate(evaluator, std::span(&c, 1), series, 0x1p30), Error);

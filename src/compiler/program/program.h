@@ -100,8 +100,8 @@ struct ActivationOp {
   std::vector<std::complex<double>> coefficients;
   /// Where slots have series of their own: further series, as long as `coefficients`, and for each ciphertext which one
   /// the slots of a period have (0: `coefficients`, k: variants[k - 1]); both empty where all slots have the same.
-  std::vector<std::vector<std::complex<double>>> variants;
-  std::vector<std::vector<std::uint8_t>> choices;
+  std::vector<std::vector<std::complex<double>>> variants = {};
+  std::vector<std::vector<std::uint8_t>> choices = {};
 };
 /// The series of one ciphertext of an activation, coefficient by coefficient.
 ckks::SlotVectors series_of(const ActivationOp& op, std::size_t ciphertext);
