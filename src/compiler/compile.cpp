@@ -319,7 +319,12 @@ Candidate with_bootstraps(const ArithGraph& graph, const std::vector<std::vector
   if (options.larger_degree <= options.activations.degree || precise(simulation, options)) return chosen;
   CompileOptions larger = options;
   larger.activations.degree = options.larger_degree;
-  larger.progress = {};  // the time it takes is not foreseen
+  const auto progress = options.progress;
+  if (progress) {  // the share of it that comes after the first simulation
+    larger.progress = [progress](const std::string& step, double done, double total) {
+      progress(step + " again, with longer series", 0.82 + 0.15 * done / total, 1);
+    };
+  }
   std::optional<Candidate> other = BootstrapChooser(graph, inputs, larger).attempt_all();
   if (!other) return chosen;
   const Simulation better = simulate(*other, inputs, options);

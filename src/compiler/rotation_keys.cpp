@@ -104,12 +104,4 @@ std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapSha
   return plans;
 }
 
-std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans, int slots) {
-  std::set<int> all;
-  for (const ckks::BsgsPlan& plan : plans) {
-    for (const int r : ckks::rotations(plan, slots)) all.insert(r);
-  }
-  return all.size();
-}
-
 }  // namespace hearth::compiler

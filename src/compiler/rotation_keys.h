@@ -20,7 +20,4 @@ struct SplitCosts {
 std::vector<ckks::BsgsPlan> split_rotations(const std::vector<const ckks::MapShape*>& maps, int slots, int outer,
                                             const SplitCosts& costs, std::size_t keys);
 
-/// Distinct rotations of all plans, 0 left out: the keys they need.
-std::size_t count_keys(const std::vector<ckks::BsgsPlan>& plans, int slots);
-
 }  // namespace hearth::compiler

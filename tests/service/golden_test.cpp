@@ -125,6 +125,29 @@ TEST_F(Golden, LayersAreWrittenAndReadAsEver) {
   expect_as_ever(grid_file(), grid_program());
 }
 
+/// Whatever happens to a byte, reading ends in a program that is valid or in an error of a kind that says so.
+TEST_F(Golden, DamagedGridsAreReadOrRefused) {
+  const std::vector<std::byte> whole = bytes_of(grid_file());
+  const auto parameters = ckks::Parameters::create(testing::tiny_spec(kLogN));
+  int refused = 0;
+  for (std::size_t at = 4; at < whole.size(); ++at) {
+    for (const unsigned change : {1U, 0x80U, 0xffU}) {
+      std::vector<std::byte> bytes = whole;
+      bytes[at] ^= static_cast<std::byte>(change);
+      try {
+        ByteReader lengths(bytes, "lengths");
+        ByteReader structure(lengths.bytes(lengths.u32()), "program");
+        ByteReader weights(lengths.bytes(lengths.remaining()), "weights");
+        compiler::check(compiler::read_program(structure, weights, *parameters), *parameters);
+      } catch (const Error& error) {
+        EXPECT_EQ(to_string(error.kind()), to_string(ErrorKind::kCorrupt)) << "byte " << at << ": " << error.what();
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, static_cast<int>(whole.size()));
+}
+
 TEST_F(Golden, OldFilesStillWorkTogether) {
   const Client client(corpus("client_bundle"), true);
   const ClientSecret secret = client.load_secret(corpus("secret_key"));

@@ -42,7 +42,10 @@ void GridMatrix::check_parts() const {
   check(*layer_);
   check(*in_);
   check(*out_);
-  want(static_cast<double>(layer_->weights.size()) * out_->phases < 0x1p33, "it has too many weights");
+  // What finding the diagonals takes, in time and memory, whatever a file says.
+  want(static_cast<double>(layer_->weights.size()) * out_->phases < 0x1p33 && in_->ciphertexts() <= 4096 &&
+           static_cast<double>(in_->ciphertexts()) * out_->ciphertexts() * in_->slots < 0x1p34,
+       "it has too many weights or ciphertexts");
   want(in_->slots == out_->slots && in_->rows == out_->rows, "its two images are on different grids");
   want(in_->shape == layer_->in && out_->shape == layer_->out, "its extents are not those of its layouts");
   if (pooled_ || in_->repeated) {
