@@ -14,7 +14,7 @@ struct MeasuredLevel {
 };
 
 /// Measures all primitives at `level` on this machine, with the threads parallel_for may use and evaluation keys of
-/// random residues (their content does not change the time). Best of at least four runs each, and of as many as fit
+/// random residues (their content does not change the time). Median of at least five runs each, and of as many as fit
 /// into `patience` seconds.
 MeasuredLevel measure_level(const ckks::ParametersPtr& parameters, int level, double patience = 0);
 

@@ -51,7 +51,7 @@ class Counter {
 
   /// `vectors`: as many of full period. Where rotated inputs are divided by P, diagonals have the limbs of Q only.
   void count_encoding(const LinearOp& op, const Instruction& ins, int inputs, double vectors) {
-    if (streamed_hoisting(ins, p_) == ckks::Hoisting::kSingle) {
+    if (!encoded_at_once(ins, p_) && streamed_hoisting(ins, p_) == ckks::Hoisting::kSingle) {
       LevelShape shape = level_shape(p_, ins.work_level);
       const double whole = nominal_cost(Primitive::kEncode, shape);
       shape.special_primes = 0;
