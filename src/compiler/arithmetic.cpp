@@ -124,6 +124,14 @@ std::vector<std::vector<double>> evaluate(const ArithGraph& graph, const std::ve
   return evaluate_with(graph, input, disturb);
 }
 
+bool moves_nothing(const arith::View& view, std::int64_t size) {
+  if (static_cast<std::int64_t>(view.source.size()) != size) return false;
+  for (std::size_t i = 0; i < view.source.size(); ++i) {
+    if (view.source[i] != static_cast<std::int64_t>(i)) return false;
+  }
+  return true;
+}
+
 std::vector<double> apply_linear(const arith::Linear& linear, const std::vector<double>& x) {
   if (linear.implicit) return apply_convolution(*linear.layer, linear.pooled, linear.affine.bias, x);
   return apply_affine(linear.affine, x);

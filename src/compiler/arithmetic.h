@@ -106,6 +106,9 @@ enum class LinearForm : std::uint8_t {
 /// of degree above 2 that differ by channel, and, with implicit layers, for operators that are none.
 ArithGraph reduce(const nn::Graph& simplified, LinearForm form = LinearForm::kListed);
 
+/// Whether a view of a value of `size` elements only changes its shape.
+bool moves_nothing(const arith::View& view, std::int64_t size);
+
 /// A x + b.
 std::vector<double> apply_linear(const arith::Linear& linear, const std::vector<double>& x);
 /// Mean over rows of the sum of squared weights: by how much independent errors of mean square 1 grow. Borders of

@@ -59,7 +59,7 @@ class GridPlanner {
       }
       if (const auto* linear = std::get_if<Linear>(&node.op)) stride = after(node, *linear, stride);
       const auto* view = std::get_if<arith::View>(&node.op);
-      if (view && !moves_nothing(node, *view)) refuse(node, "moving the elements of an image");
+      if (view && !moves_nothing(*view, graph_.size(node.inputs[0]))) refuse(node, "moving the elements of an image");
       if (std::holds_alternative<arith::Concat>(node.op)) refuse(node, "concatenation");
       strides_.push_back(stride);
       for (const std::size_t axis : {0, 1}) scale_[axis] = std::max(scale_[axis], stride[axis]);
@@ -80,14 +80,6 @@ class GridPlanner {
     if (!linear.implicit) refuse(node, "an operation that is no layer");
     if (linear.pooled || stride[0] == kVector) return {kVector, kVector};
     return {stride[0] * linear.layer->strides[0], stride[1] * linear.layer->strides[1]};
-  }
-
-  bool moves_nothing(const ArithNode& node, const arith::View& view) const {
-    if (static_cast<std::int64_t>(view.source.size()) != graph_.size(node.inputs[0])) return false;
-    for (std::size_t i = 0; i < view.source.size(); ++i) {
-      if (view.source[i] != static_cast<std::int64_t>(i)) return false;
-    }
-    return true;
   }
 
   /// Refuses what reads margins that may hold something: results of windows, and functions of them that do not vanish.

@@ -295,15 +295,6 @@ Affine through_view(Affine affine, const View& view, std::int64_t columns) {
   return affine;
 }
 
-/// Whether a view only changes the shape.
-bool moves_nothing(const View& view, std::int64_t size) {
-  if (static_cast<std::int64_t>(view.source.size()) != size) return false;
-  for (std::size_t i = 0; i < view.source.size(); ++i) {
-    if (view.source[i] != static_cast<std::int64_t>(i)) return false;
-  }
-  return true;
-}
-
 /// One rewriting step at node i whose only (or first) input is node j; returns whether it changed anything.
 bool fuse_at(ArithGraph& graph, std::size_t i, const std::vector<std::vector<int>>& users) {
   ArithNode& node = graph.nodes[i];
