@@ -184,18 +184,14 @@ class GridPlanner {
     out.rows = rows_;
     out.shape = {static_cast<int>(c), static_cast<int>(h), static_cast<int>(w)};
     out.repeated = strides_[i][0] == kVector;
-    if (out.repeated) {
-      out.pitch = pitch_of_vector(i);
-    } else {
-      out.phases = scale_[0] / strides_[i][0];
-      out.pitch = slots_ / rows_ / (columns_ * (scale_[1] / strides_[i][1]));
-    }
+    if (!out.repeated) out.phases = scale_[0] / strides_[i][0];
+    out.pitch = pitch_of(i);
     out.entries = grid_entries(out.shape[0], out.phases, out.pitch);
     return out;
   }
 
-  /// That of the image it was pooled from.
-  int pitch_of_vector(std::size_t i) const {
+  /// Of a vector that of the image it was pooled from.
+  int pitch_of(std::size_t i) const {
     while (strides_[i][0] == kVector) i = static_cast<std::size_t>(graph_.nodes[i].inputs[0]);
     return slots_ / rows_ / (columns_ * (scale_[1] / strides_[i][1]));
   }

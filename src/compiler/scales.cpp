@@ -78,11 +78,11 @@ void Scales::fix_bootstrap_inputs() {
   }
 }
 
-double Scales::largest(int i, double share) const {
+double Scales::largest(int i) const {
   const double magnitude = std::max(ranges_[static_cast<std::size_t>(i)].abs_max, 1e-6);
   // A series is as precise as the exponential it is made of, whatever its scale.
   if (std::holds_alternative<arith::Activation>(node(i).op)) return modulus(0) / magnitude;
-  const double q = std::exp2(std::min(parameters_.log_q(levels_.result[static_cast<std::size_t>(i)]) * share, 400.0));
+  const double q = std::exp2(std::min(parameters_.log_q(levels_.result[static_cast<std::size_t>(i)]), 400.0));
   return q / (4 * margin_ * magnitude);
 }
 

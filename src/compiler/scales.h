@@ -37,7 +37,7 @@ class Scales {
   /// A bootstrap's operand has the scale that its range asks for: half a period is half of q0.
   void fix_bootstrap_inputs();
   /// Largest scale that keeps margin * |x| below half the modulus, with another bit in hand.
-  double largest(int i, double share = 1) const;
+  double largest(int i) const;
   /// Scale that operand `x` of `user` should have, given the scale wanted of the user's result.
   double wanted_operand(int user, int x, double result) const;
   void plan_backward();

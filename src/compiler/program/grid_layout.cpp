@@ -32,6 +32,15 @@ std::vector<GridEntry> grid_entries(int channels, int phases, int pitch) {
   return entries;
 }
 
+std::vector<std::int32_t> entry_numbers(const GridLayout& l) {
+  std::vector<std::int32_t> out(static_cast<std::size_t>(l.shape[0]) * static_cast<std::size_t>(l.phases));
+  for (std::int32_t j = 0; const GridEntry& e : l.entries) {
+    if (e.channel >= 0) out[static_cast<std::size_t>(e.phase * l.shape[0] + e.channel)] = j;
+    ++j;
+  }
+  return out;
+}
+
 void check(const GridLayout& l) {
   want(power_of_two(l.slots) && power_of_two(l.rows) && power_of_two(l.pitch) &&
            std::int64_t{l.rows} * l.pitch <= l.slots,
@@ -56,11 +65,7 @@ void check(const GridLayout& l) {
 
 Layout as_table(const GridLayout& l) {
   const auto [channels, height, width] = l.shape;
-  std::vector<std::int32_t> entry_of(static_cast<std::size_t>(channels) * static_cast<std::size_t>(l.phases));
-  for (std::int32_t j = 0; const GridEntry& e : l.entries) {
-    if (e.channel >= 0) entry_of[static_cast<std::size_t>(e.phase * channels + e.channel)] = j;
-    ++j;
-  }
+  const std::vector<std::int32_t> entry_of = entry_numbers(l);
   Layout out{{}, l.ciphertexts(), l.period()};
   out.places.reserve(static_cast<std::size_t>(channels) * static_cast<std::size_t>(height) *
                      static_cast<std::size_t>(width));

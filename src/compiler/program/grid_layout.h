@@ -47,6 +47,9 @@ using GridLayoutPtr = std::shared_ptr<const GridLayout>;
 /// Entries in the order of phase, then channel, filled up to whole ciphertexts.
 std::vector<GridEntry> grid_entries(int channels, int phases, int pitch);
 
+/// [phase * channels + channel] -> number of the entry.
+std::vector<std::int32_t> entry_numbers(const GridLayout& layout);
+
 /// Throws Error(kCorrupt) unless extents are powers of two where they must be, the image fits the grid, and every
 /// channel and phase has exactly one entry.
 void check(const GridLayout& layout);

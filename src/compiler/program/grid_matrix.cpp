@@ -17,16 +17,6 @@ int floor_div(int a, int b) { return a / b - (a % b < 0 ? 1 : 0); }
 /// The representative of v modulo `period` in [-period / 2, period / 2); period is a power of two.
 int centred(int v, int period) { return ((v + period / 2) & (period - 1)) - period / 2; }
 
-/// [phase][channel] -> number of the entry.
-std::vector<int> entry_numbers(const GridLayout& layout) {
-  std::vector<int> out(static_cast<std::size_t>(layout.shape[0]) * static_cast<std::size_t>(layout.phases));
-  for (int j = 0; const GridEntry& e : layout.entries) {
-    if (e.channel >= 0) out[static_cast<std::size_t>(e.phase * layout.shape[0] + e.channel)] = j;
-    ++j;
-  }
-  return out;
-}
-
 }  // namespace
 
 GridMatrix::GridMatrix(std::shared_ptr<const Convolution> layer, GridLayoutPtr in, GridLayoutPtr out, bool pooled)
@@ -71,7 +61,7 @@ void GridMatrix::check_parts() const {
 std::vector<ckks::DiagonalPlace> GridMatrix::places_of(int output) const {
   const Convolution& c = *layer_;
   const int group_in = c.in[0] / c.groups, group_out = c.out[0] / c.groups, slots = in_->slots;
-  const std::vector<int> numbers = entry_numbers(*in_);
+  const std::vector<std::int32_t> numbers = entry_numbers(*in_);
   std::vector<char> used(static_cast<std::size_t>(in_->ciphertexts()) * static_cast<std::size_t>(slots), 0);
   // Marks the rotations from all channels of a group in one phase, `distance` slots away.
   const auto mark = [&](int group, int phase, int distance) {
