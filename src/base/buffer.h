@@ -9,13 +9,19 @@
 namespace hearth {
 
 /// Allocates `bytes` aligned to 64 bytes, or to 2 MiB with transparent huge pages asked for when `bytes` is that large.
-/// Never returns null: throws Error(kResource) with the size. Every large allocation of Hearth goes through here.
+/// Never returns null: throws Error(kResource) with the size, also where set_memory_limit() allows no more. Every large
+/// allocation of Hearth goes through here.
 void* allocate_aligned(std::size_t bytes);
 void free_aligned(void* pointer, std::size_t bytes) noexcept;
 
 /// Bytes now held through allocate_aligned, and the most ever held. Thread safe.
 std::size_t allocated_bytes();
 std::size_t peak_allocated_bytes();
+
+/// Limits what allocate_aligned holds at any time, idle blocks included (base/block_cache.h), from now on; 0, as at the
+/// start, is no limit. Idle blocks go first; then allocations fail.
+void set_memory_limit(std::size_t bytes);
+std::size_t memory_limit();
 
 /// Owning array of a trivial type, aligned for vector loads. Contents start uninitialised unless asked. Move-only; copy
 /// with clone(). Not thread safe beyond what T's elements allow.
@@ -25,14 +31,14 @@ class Buffer {
 
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t size) : data_(size ? static_cast<T*>(allocate_aligned(size * sizeof(T))) : nullptr), size_(size) {}
+  explicit Buffer(std::size_t size)
+      : data_(size ? static_cast<T*>(allocate_aligned(size * sizeof(T))) : nullptr), size_(size) {}
   static Buffer zeros(std::size_t size) {
     Buffer out(size);
     out.clear();
     return out;
   }
-  Buffer(Buffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

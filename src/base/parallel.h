@@ -13,4 +13,9 @@ int threads();
 /// The first exception thrown by a body is rethrown here. Nested calls are allowed and share the same threads.
 void parallel_for(std::size_t begin, std::size_t end, const std::function<void(std::size_t)>& body);
 
+/// The same, but bodies begin in the order of their index, one after the other has begun; loops inside a body are
+/// worked on by threads that have nothing else to do, never the other way round. For work that fetches what it needs:
+/// whatever comes next is then known.
+void parallel_for_in_order(std::size_t begin, std::size_t end, const std::function<void(std::size_t)>& body);
+
 }  // namespace hearth

@@ -3,6 +3,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/block_cache.h"
+#include "base/dry_run.h"
+
 namespace hearth {
 namespace {
 
@@ -16,9 +19,13 @@ IdleBlocks& idle() {
   return list;
 }
 
+/// Whether blocks of this size are left to the cache of all threads.
+bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && memory_limit() != 0); }
+
 }  // namespace
 
 Buffer<std::byte> acquire_scratch(std::size_t bytes) {
+  if (shared(bytes)) return Buffer<std::byte>(bytes);
   IdleBlocks& list = idle();
   std::size_t best = list.blocks.size();
   for (std::size_t i = 0; i < list.blocks.size(); ++i) {
@@ -36,6 +43,7 @@ Buffer<std::byte> acquire_scratch(std::size_t bytes) {
 }
 
 void release_scratch(Buffer<std::byte> block) noexcept {
+  if (shared(block.size())) return;
   IdleBlocks& list = idle();
   if (block.empty() || list.bytes + block.size() > kScratchKept) return;
   try {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "base/dry_run.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/scratch.h"
@@ -22,6 +23,9 @@ __extension__ using UInt128 = unsigned __int128;
 constexpr double kLargestCoefficient = 0x1p120;
 constexpr std::size_t kBlock = 2048;                             ///< residues that stay in the first-level cache
 constexpr std::size_t kParallelResidues = std::size_t{1} << 17;  ///< fewer are done faster on one thread
+
+/// Of a coefficient and prime, in a dry run.
+constexpr double kDrySeconds = 1.2e-9;
 
 /// Adding this to |x| < 2^51 leaves round(x) in the low bits of the sum.
 constexpr double kRounder = 0x1.8p52;
@@ -110,6 +114,13 @@ void reduce_words(const RoundedCoefficients& c, std::uint32_t factor, const ring
   }
 }
 
+/// What a dry run takes the place of a rounding for: one that fills a word each, as nearly all do.
+void round_dry(std::size_t period, RoundedCoefficients& out) {
+  make_room(out, 2 * period, 1);
+  out.largest = 0;
+  add_dry_seconds(10 * kDrySeconds * static_cast<double>(period));
+}
+
 void check_period(std::size_t period, std::size_t slots) {
   require(std::has_single_bit(period) && period <= slots, ErrorKind::kInvalidArgument,
           "the number of slot values must be a power of two from 1 to {}, got {}", slots, period);
@@ -133,6 +144,7 @@ bool Encoder::round_one_word(double* re, double* im, std::size_t period, double 
 void Encoder::round(std::span<const Complex> values, double scale, RoundedCoefficients& out) const {
   const std::size_t period = values.size();
   check_period(period, parameters_->slots());
+  if (dry_run()) return round_dry(period, out);
   Scratch<double> parts(2 * period);
   double *re = parts.data(), *im = re + period;
   for (std::size_t j = 0; j < period; ++j) {
@@ -153,6 +165,7 @@ void Encoder::round(std::span<const Complex> values, double scale, RoundedCoeffi
 void Encoder::round(std::span<const double> values, double scale, RoundedCoefficients& out) const {
   const std::size_t period = values.size();
   check_period(period, parameters_->slots());
+  if (dry_run()) return round_dry(period, out);
   Scratch<double> parts(2 * period);
   double *re = parts.data(), *im = re + period;
   std::copy(values.begin(), values.end(), re);
@@ -166,6 +179,7 @@ void Encoder::round(std::span<const double> values, double scale, RoundedCoeffic
 void Encoder::residues(const RoundedCoefficients& c, int prime, bool montgomery, std::uint32_t* out) const {
   const ring::Ring& ring = parameters_->ring();
   const ring::Modulus& m = ring.modulus(prime);
+  if (dry_run()) return add_dry_seconds(kDrySeconds * static_cast<double>(c.size));
   // Transforms accept [0, 4q), so small coefficients need no more than 2q added.
   if (c.words == 1 && !montgomery && c.largest + 1 < 2.0 * m.q) {
     const std::uint32_t shift = 2 * m.q - (1U << 31);

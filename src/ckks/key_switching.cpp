@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/error.h"
 #include "ring/limbs.h"
@@ -79,7 +78,7 @@ class PairModDown {
 void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::uint32_t* rows) {
   ring::for_each_limb(layout.q_limbs(), layout.n(), [&](std::size_t j) {
     std::uint32_t* row = rows + j * pitch(layout);
-    std::memcpy(row, c.limb(j), layout.n() * sizeof(std::uint32_t));
+    ring::copy_words(row, c.limb(j), layout.n());
     ring::kernels().ntt_inverse(row, layout.ntt(j));
   });
 }
@@ -117,14 +116,19 @@ void SwitchLayout::check(const SwitchingKey& key) const {
   require(key.set == set_, ErrorKind::kMismatch, "a switching key of key set {} cannot be used at level {}: set {} is",
           key.set, level_, set_);
   const std::size_t needed = limbs() + key_gap_;
-  require(key.a.size() == key.b.size(), ErrorKind::kMismatch,
-          "the switching key holds only a seed for its random half; call SwitchingKey::expand() first");
-  require(key.b.size() >= digits_.size(), ErrorKind::kMismatch,
-          "the switching key has {} digits, level {} of key set {} needs {}", key.b.size(), level_, set_,
+  require(key.digits() >= digits_.size(), ErrorKind::kMismatch,
+          "the switching key has {} digits, level {} of key set {} needs {}", key.digits(), level_, set_,
           digits_.size());
+  if (key.rows) {
+    require(key.rows->limbs() == needed, ErrorKind::kMismatch, "the switching key has {} limbs, expected {}",
+            key.rows->limbs(), needed);
+    return;
+  }
+  require(key.a.empty() || key.a.size() == key.b.size(), ErrorKind::kMismatch,
+          "the switching key has {} digits but {} in its random half", key.b.size(), key.a.size());
   for (std::size_t d = 0; d < digits_.size(); ++d) {
-    const bool fits =
-        key.b[d].limbs() == needed && key.a[d].limbs() == needed && key.b[d].size() == n() && key.a[d].size() == n();
+    const bool fits = key.b[d].limbs() == needed && key.b[d].size() == n() &&
+                      (key.a.empty() || (key.a[d].limbs() == needed && key.a[d].size() == n()));
     require(fits, ErrorKind::kMismatch, "digit {} of the switching key has {} limbs of {} words, expected {} of {}", d,
             key.b[d].limbs(), key.b[d].size(), needed, n());
   }
@@ -153,7 +157,7 @@ DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vecto
       in.push_back(coefficients.data() + j * pitch(layout));
       rows_[j * digits_ + d] = c.limb(j);
       if (into == nullptr) continue;
-      std::memcpy((*into)[d].limb(j), c.limb(j), layout.n() * sizeof(std::uint32_t));
+      ring::copy_words((*into)[d].limb(j), c.limb(j), layout.n());
       rows_[j * digits_ + d] = (*into)[d].limb(j);
     }
     for (const int prime : converter.to()) {
@@ -190,15 +194,22 @@ void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const Sw
                    std::uint32_t* out0, std::uint32_t* out1, bool accumulate0, bool accumulate1) {
   const ring::Kernels& k = ring::kernels();
   const std::size_t limb = layout.key_limb(j);
-  std::vector<const std::uint32_t*> halves(2 * digits.digits());
-  for (std::size_t d = 0; d < digits.digits(); ++d) {
-    halves[d] = key.b[d].limb(limb);
-    halves[digits.digits() + d] = key.a[d].limb(limb);
+  const std::size_t count = digits.digits();
+  std::optional<HeldRows> held;
+  if (key.rows) held.emplace(*key.rows, limb, count);
+  const bool expands = key.a.empty();
+  Scratch<std::uint32_t> expanded(expands ? count * pitch(layout) : 0);
+  std::vector<const std::uint32_t*> halves(2 * count);
+  for (std::size_t d = 0; d < count; ++d) {
+    std::uint32_t* row = expanded.data() + d * pitch(layout);
+    if (expands) key.fill_a(layout.parameters(), d, layout.prime(j), row);
+    halves[d] = held ? (*held)[d] : key.b[d].limb(limb);
+    halves[count + d] = expands ? row : key.a[d].limb(limb);
   }
   const std::uint32_t* const* b = halves.data();
-  const std::uint32_t* const* a = b + digits.digits();
-  k.dot(out0, digits.row(j), b, digits.digits(), 0, accumulate0, layout.n(), layout.modulus(j));
-  k.dot(out1, digits.row(j), a, digits.digits(), 0, accumulate1, layout.n(), layout.modulus(j));
+  const std::uint32_t* const* a = b + count;
+  k.dot(out0, digits.row(j), b, count, 0, accumulate0, layout.n(), layout.modulus(j));
+  k.dot(out1, digits.row(j), a, count, 0, accumulate1, layout.n(), layout.modulus(j));
 }
 
 void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::uint32_t g,
@@ -222,14 +233,14 @@ void switch_key(const SwitchLayout& layout, DigitRows& digits, const SwitchingKe
   layout.check(key);
   PairModDown down(layout, false, workspace);
   const std::size_t work = 4 * layout.n();
-  ring::for_each_limb(down.dropped(), work, [&](std::size_t i) {
+  ring::for_each_limb_in_order(down.dropped(), work, [&](std::size_t i) {
     const std::size_t j = down.kept() + i;
     digits.finish(j);
     multiply_limb(layout, digits, key, j, down.dropped_row(0, j), down.dropped_row(1, j));
     down.to_coefficient(j);
   });
   down.convert();
-  ring::for_each_limb(down.kept(), work, [&](std::size_t j) {
+  ring::for_each_limb_in_order(down.kept(), work, [&](std::size_t j) {
     Scratch<std::uint32_t> rows(2 * pitch(layout));
     std::uint32_t* ks0 = rows.data();
     std::uint32_t* ks1 = rows.data() + pitch(layout);
@@ -258,13 +269,13 @@ void relinearize_rescale(const SwitchLayout& layout, DigitRows& digits, const Sw
     }
     multiply_limb(layout, digits, key, j, row0, row1, !special, !special);
   };
-  ring::for_each_limb(down.dropped(), work, [&](std::size_t i) {
+  ring::for_each_limb_in_order(down.dropped(), work, [&](std::size_t i) {
     const std::size_t j = down.kept() + i;
     product(j, down.dropped_row(0, j), down.dropped_row(1, j));
     down.to_coefficient(j);
   });
   down.convert();
-  ring::for_each_limb(down.kept(), work, [&](std::size_t j) {
+  ring::for_each_limb_in_order(down.kept(), work, [&](std::size_t j) {
     Scratch<std::uint32_t> rows(2 * pitch(layout));
     product(j, rows.data(), rows.data() + pitch(layout));
     down.finish(0, j, out0.limb(j), rows.data());
@@ -274,11 +285,10 @@ void relinearize_rescale(const SwitchLayout& layout, DigitRows& digits, const Sw
 
 void mod_down_pair(const SwitchLayout& layout, const ExtendedPair& pair, ring::Poly& out0, ring::Poly& out1) {
   PairModDown down(layout, false, {&out0, &out1});
-  const std::size_t bytes = layout.n() * sizeof(std::uint32_t);
   ring::for_each_limb(down.dropped(), 2 * layout.n(), [&](std::size_t i) {
     const std::size_t j = down.kept() + i;
-    std::memcpy(down.dropped_row(0, j), pair.c0.limb(j), bytes);
-    std::memcpy(down.dropped_row(1, j), pair.c1.limb(j), bytes);
+    ring::copy_words(down.dropped_row(0, j), pair.c0.limb(j), layout.n());
+    ring::copy_words(down.dropped_row(1, j), pair.c1.limb(j), layout.n());
     down.to_coefficient(j);
   });
   down.convert();

@@ -44,6 +44,11 @@ void SwitchingKey::expand(const Parameters& parameters) {
   }
 }
 
+void SwitchingKey::fill_a(const Parameters& parameters, std::size_t digit, int prime, std::uint32_t* out) const {
+  ring::sample_uniform_limb({out, parameters.n()}, parameters.ring().modulus(prime).q, seed,
+                            kStreamsPerDigit * digit + static_cast<std::uint64_t>(prime));
+}
+
 std::size_t SwitchingKey::bytes() const { return bytes_of(a) + bytes_of(b); }
 
 const SwitchingKey& EvaluationKeys::relin(int set) const {

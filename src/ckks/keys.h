@@ -3,11 +3,13 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "ckks/parameters.h"
+#include "ckks/row_source.h"
 #include "ring/random.h"
 
 namespace hearth::ckks {
@@ -25,11 +27,16 @@ struct PublicKey {
 struct SwitchingKey {
   int set = 0;
   std::vector<ring::Poly> b;
-  std::vector<ring::Poly> a;  ///< empty until expand()
+  std::vector<ring::Poly> a;  ///< empty unless expand()ed: key switching makes it limb by limb where it needs it
   ring::Seed seed{};
+  /// Where `b` is instead of in memory, if not null; `b` is empty then.
+  std::shared_ptr<const RowSource> rows;
 
+  std::size_t digits() const { return rows ? rows->rows() : b.size(); }
   void expand(const Parameters& parameters);  ///< fills `a`
-  std::size_t bytes() const;                  ///< in memory now
+  /// Residues of `a` for digit `digit` modulo ring prime `prime`: parameters.n() words.
+  void fill_a(const Parameters& parameters, std::size_t digit, int prime, std::uint32_t* out) const;
+  std::size_t bytes() const;  ///< in memory now, `rows` not counted
 };
 
 /// What a key switches from and to, s being the main secret and s' the encapsulated sparse one. Values are those of

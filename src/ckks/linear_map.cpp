@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/dry_run.h"
 #include "base/error.h"
 #include "base/parallel.h"
 
@@ -115,37 +116,44 @@ void PlannedMap::check_inputs(const Evaluator& evaluator, std::span<const Cipher
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map,
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
     : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
-  encode<double>(encoder, [&](const DiagonalPlace& place, std::span<double> out) { copy_diagonal(map, place, out); });
+  encode<double>(
+      encoder, [&](const DiagonalPlace& place, std::span<double> out) { copy_diagonal(map, place, out); },
+      parameters.n());
 }
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
     : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
   using Complex = std::complex<double>;
-  encode<Complex>(encoder, [&](const DiagonalPlace& place, std::span<Complex> out) { copy_diagonal(map, place, out); });
+  encode<Complex>(
+      encoder, [&](const DiagonalPlace& place, std::span<Complex> out) { copy_diagonal(map, place, out); },
+      parameters.n());
 }
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
     : map_(map.shape(), plan, parameters, level, plain_scale), memory_(memory) {
-  encode<double>(encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); });
+  encode<double>(
+      encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); }, parameters.n());
 }
 
 template <typename T, typename Values>
-void PreparedLinearMap::encode(const Encoder& encoder, const Values& values) {
+void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std::size_t n) {
   std::vector<int> giants(map_.shape.diagonals.size());
   for (const PlannedMap::Step& step : map_.steps) {
     for (const PlannedMap::Term& term : step.terms) giants[term.place] = step.giant;
   }
-  diagonals_.resize(giants.size());
+  std::vector<std::size_t> sizes;
+  for (const DiagonalPlace& place : map_.shape.diagonals) sizes.push_back(2 * place.period);
+  diagonals_ = PackedDiagonals(sizes, map_.basis.size(), n);
   parallel_for(0, giants.size(), [&](std::size_t p) {
     const DiagonalPlace& place = map_.shape.diagonals[p];
     std::vector<T> diagonal(place.period);
-    values(place, std::span<T>(diagonal));
+    if (!dry_run()) values(place, std::span<T>(diagonal));
     // Rotated to the right by the giant step.
     const std::size_t shift = static_cast<std::size_t>(giants[p]) % place.period;
     std::rotate(diagonal.begin(), diagonal.end() - static_cast<std::ptrdiff_t>(shift), diagonal.end());
-    diagonals_[p] = encoder.encode(std::span<const T>(diagonal), map_.plain_scale, map_.basis, true);
+    diagonals_.set(p, encoder.encode(std::span<const T>(diagonal), map_.plain_scale, map_.basis, true).poly);
   });
 }
 
@@ -165,7 +173,7 @@ std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluato
   for (const PlannedMap::Step& step : map_.steps) {
     for (const PlannedMap::Term& term : step.terms) {
       Ciphertext product = evaluator.rotate(in[term.input], map_.plan.babies[term.baby]);
-      evaluator.mul_plain_inplace(product, diagonals_[term.place]);
+      evaluator.mul_plain_inplace(product, plaintext(term.place));
       product = evaluator.rotate(product, map_.plan.inner_part(step.giant, static_cast<int>(parameters.slots())));
       product = evaluator.rotate(product, map_.plan.outer_part(step.giant, static_cast<int>(parameters.slots())));
       evaluator.add_inplace(out[step.output], product);
@@ -174,10 +182,14 @@ std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluato
   return out;
 }
 
-std::size_t PreparedLinearMap::bytes() const {
-  std::size_t sum = 0;
-  for (const Plaintext& diagonal : diagonals_) sum += diagonal.poly.bytes();
-  return sum;
+Plaintext PreparedLinearMap::plaintext(std::size_t place) const {
+  const std::size_t size = diagonals_.size(place);
+  Plaintext out{ring::Poly(size, map_.basis, ring::Domain::kNtt), map_.plain_scale, true};
+  for (std::size_t j = 0; j < map_.basis.size(); ++j) {
+    const PackedDiagonals::Limb limb(diagonals_, j);
+    std::copy_n(limb[place], size, out.poly.limb(j));
+  }
+  return out;
 }
 
 }  // namespace hearth::ckks

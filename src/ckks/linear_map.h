@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ckks/evaluator.h"
+#include "ckks/packed_diagonals.h"
 
 namespace hearth::ckks {
 
@@ -166,16 +167,19 @@ class PreparedLinearMap {
   /// The same through plain rotate / mul_plain / add: slow, obviously right; for tests.
   std::vector<Ciphertext> apply_naive(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
-  std::size_t bytes() const;  ///< of encoded diagonals
+  std::size_t bytes() const { return diagonals_.bytes(); }  ///< of encoded diagonals
+  /// The diagonals, rotated by -giant, in the order of the shape's places; to move them out of memory.
+  PackedDiagonals& diagonals() { return diagonals_; }
   int level() const { return map_.level; }
 
  private:
   template <typename T, typename Values>
-  void encode(const Encoder& encoder, const Values& values);
+  void encode(const Encoder& encoder, const Values& values, std::size_t n);
+  Plaintext plaintext(std::size_t place) const;
 
   PlannedMap map_;
   std::size_t memory_;
-  std::vector<Plaintext> diagonals_;  ///< by place, rotated by -giant
+  PackedDiagonals diagonals_;  ///< by place, rotated by -giant; in Montgomery form
 };
 
 }  // namespace hearth::ckks

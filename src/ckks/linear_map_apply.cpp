@@ -21,7 +21,7 @@ using Term = PlannedMap::Term;
 /// groups whose rotations fit it, and for those one limb after the other.
 class PreparedRun {
  public:
-  PreparedRun(const MapRun& run, const std::vector<Plaintext>& diagonals, std::size_t memory)
+  PreparedRun(const MapRun& run, const PackedDiagonals& diagonals, std::size_t memory)
       : run_(run), diagonals_(diagonals), memory_(memory), totals_(outputs()), out_(outputs()) {}
 
   std::vector<Ciphertext> apply() {
@@ -65,7 +65,7 @@ class PreparedRun {
                   .accumulate = from > 0};
       for (std::size_t k = from; k < to; ++k) group.position[run_.index(all[k].input, all[k].baby)] = k - from;
       hoist(group);
-      ring::for_each_limb(run_.limbs(), (to - from) * n(), [&](std::size_t j) { multiply_limb_of(group, j); });
+      ring::for_each_limb_in_order(run_.limbs(), (to - from) * n(), [&](std::size_t j) { multiply_limb_of(group, j); });
       from = to;
     }
   }
@@ -112,11 +112,13 @@ class PreparedRun {
 
   /// All steps on limb j, block by block so that the rotated inputs are read from cache.
   void multiply_terms(const Group& group, const std::vector<LimbRows>& rows, std::size_t j) {
+    const PackedDiagonals::Limb diagonals(diagonals_, j);
     const std::size_t fitting = kBlockBytes / (2 * rows.size() * sizeof(std::uint32_t));
     const std::size_t block = std::min(n(), std::max(kMinBlock, std::bit_floor(fitting)));
     ring::for_each_limb(n() / block, rows.size() * block, [&](std::size_t k) {
       Operands operands;
-      for (std::size_t s = 0; s < sums_.size(); ++s) sum_terms(group, rows, s, j, k * block, block, operands);
+      for (std::size_t s = 0; s < sums_.size(); ++s)
+        sum_terms(group, rows, diagonals, s, j, k * block, block, operands);
     });
   }
 
@@ -127,22 +129,22 @@ class PreparedRun {
 
   /// Adds the group's terms of sum s on `count` coefficients from `from` on; one dot product for each length of
   /// diagonals.
-  void sum_terms(const Group& group, const std::vector<LimbRows>& rows, std::size_t s, std::size_t j, std::size_t from,
-                 std::size_t count, Operands& operands) {
+  void sum_terms(const Group& group, const std::vector<LimbRows>& rows, const PackedDiagonals::Limb& diagonals,
+                 std::size_t s, std::size_t j, std::size_t from, std::size_t count, Operands& operands) {
     const ring::Kernels& k = ring::kernels();
     const ring::Modulus& m = run_.layout().modulus(j);
     const std::vector<Term>& terms = steps()[group.first_step + s].terms;
     bool accumulate = group.accumulate;
     for (std::size_t t = 0; t < terms.size();) {
-      const std::size_t size = diagonals_[terms[t].place].poly.size();
+      const std::size_t size = diagonals_.size(terms[t].place);
       const int run = std::countr_zero(n()) - std::countr_zero(size);
       operands.c0.clear(), operands.c1.clear(), operands.diagonals.clear();
-      for (; t < terms.size() && diagonals_[terms[t].place].poly.size() == size; ++t) {
+      for (; t < terms.size() && diagonals_.size(terms[t].place) == size; ++t) {
         const std::size_t position = group.position[run_.index(terms[t].input, terms[t].baby)];
         if (position == kNone || rows[position].c0 == nullptr) continue;
         operands.c0.push_back(rows[position].c0 + from);
         operands.c1.push_back(rows[position].c1 + from);
-        operands.diagonals.push_back(diagonals_[terms[t].place].poly.limb(j) + (from >> run));
+        operands.diagonals.push_back(diagonals[terms[t].place] + (from >> run));
       }
       const std::size_t products = operands.diagonals.size();
       if (products == 0 && accumulate) continue;
@@ -155,7 +157,7 @@ class PreparedRun {
 
   /// Adds the sums of steps [begin, end) to their outputs and finishes those that have no step left.
   void collect(std::size_t begin, std::size_t end) {
-    parallel_for(steps()[begin].output, steps()[end - 1].output + 1, [&](std::size_t o) {
+    parallel_for_in_order(steps()[begin].output, steps()[end - 1].output + 1, [&](std::size_t o) {
       bool last = false;
       for (std::size_t s = begin; s < end; ++s) {
         if (steps()[s].output != o) continue;
@@ -168,7 +170,7 @@ class PreparedRun {
   }
 
   const MapRun& run_;
-  const std::vector<Plaintext>& diagonals_;
+  const PackedDiagonals& diagonals_;
   const std::size_t memory_;
   std::vector<ExtendedPair> sums_;  // of the current steps
   std::vector<OutputSum> totals_;

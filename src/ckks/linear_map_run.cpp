@@ -124,7 +124,7 @@ void OutputSum::add_rotated(const MapRun& run, ExtendedPair& total, const Extend
   DigitRows digits(layout, extended ? divided : sum.c1);
   const bool first = total.c0.empty();
   if (first) total = {run.poly(layout.limbs()), run.poly(layout.limbs())};
-  ring::for_each_limb(layout.limbs(), 4 * n, [&](std::size_t j) {
+  ring::for_each_limb_in_order(layout.limbs(), 4 * n, [&](std::size_t j) {
     digits.finish(j);
     std::uint32_t *to0 = total.c0.limb(j), *to1 = total.c1.limb(j);
     if (first) return rotate_sum(run, sum, digits, key, g, j, extended, to0, to1);

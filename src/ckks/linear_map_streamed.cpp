@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/dry_run.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/scratch.h"
@@ -101,12 +102,12 @@ class StreamedRun {
       }
       const Hoisted hoisted = hoists ? run_.hoist(input) : Hoisted();
       if (run_.map().extended) {
-        ring::for_each_limb((end - begin) * limbs, 4 * n(), [&](std::size_t i) {
+        ring::for_each_limb_in_order((end - begin) * limbs, 4 * n(), [&](std::size_t i) {
           rotate_limb(begin + i / limbs, i % limbs, rotations[begin + i / limbs], hoisted);
         });
       } else {
-        ring::for_each_limb(end - begin, 8 * limbs * n(),
-                            [&](std::size_t i) { rotate_whole(begin + i, rotations[begin + i], hoisted); });
+        ring::for_each_limb_in_order(end - begin, 8 * limbs * n(),
+                                     [&](std::size_t i) { rotate_whole(begin + i, rotations[begin + i], hoisted); });
       }
       begin = end;
     }
@@ -209,9 +210,9 @@ class StreamedRun {
     const DiagonalPlace& place = run_.map().shape.diagonals[term.place];
     Scratch<double> values(2 * place.period);
     double *diagonal = values.data(), *rotated = diagonal + place.period;
-    source_.diagonal(place, {diagonal, place.period});
+    if (!dry_run()) source_.diagonal(place, {diagonal, place.period});
     const std::size_t shift = static_cast<std::size_t>(term.giant) % place.period;
-    std::rotate_copy(diagonal, diagonal + (place.period - shift), diagonal + place.period, rotated);
+    if (!dry_run()) std::rotate_copy(diagonal, diagonal + (place.period - shift), diagonal + place.period, rotated);
     run_.evaluator().encoder().round(std::span<const double>(rotated, place.period), run_.map().plain_scale, out);
   }
 

@@ -132,8 +132,9 @@ ExtendedPair Evaluator::multiply_by_key(const Hoisted& hoisted, const SwitchingK
   const DigitRows digits(layout, hoisted);
   ExtendedPair out{ring::Poly(layout.n(), layout.basis(), ring::Domain::kNtt),
                    ring::Poly(layout.n(), layout.basis(), ring::Domain::kNtt)};
-  ring::for_each_limb(layout.limbs(), 2 * layout.n(),
-                      [&](std::size_t j) { multiply_limb(layout, digits, key, j, out.c0.limb(j), out.c1.limb(j)); });
+  ring::for_each_limb_in_order(layout.limbs(), 2 * layout.n(), [&](std::size_t j) {
+    multiply_limb(layout, digits, key, j, out.c0.limb(j), out.c1.limb(j));
+  });
   return out;
 }
 
@@ -145,7 +146,7 @@ ExtendedPair Evaluator::rotate_extended(const Ciphertext& a, const Hoisted& hois
   layout.check(key);
   ExtendedPair out{ring::Poly(layout.n(), layout.basis(), ring::Domain::kNtt),
                    ring::Poly(layout.n(), layout.basis(), ring::Domain::kNtt)};
-  ring::for_each_limb(layout.limbs(), 4 * layout.n(), [&](std::size_t j) {
+  ring::for_each_limb_in_order(layout.limbs(), 4 * layout.n(), [&](std::size_t j) {
     const std::uint32_t* c0 = j < layout.q_limbs() ? a.parts[0].limb(j) : nullptr;
     rotate_limb(layout, digits, key, g, j, c0, out.c0.limb(j), out.c1.limb(j));
   });

@@ -19,6 +19,16 @@ void for_each_limb(std::size_t count, std::size_t words, Body&& body) {
   }
 }
 
+/// for_each_limb() whose bodies begin in order, see parallel_for_in_order().
+template <typename Body>
+void for_each_limb_in_order(std::size_t count, std::size_t words, Body&& body) {
+  if (count < 2 || count * words < kSerialWords) {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+  } else {
+    parallel_for_in_order(0, count, [&body](std::size_t i) { body(i); });
+  }
+}
+
 /// Calls body(begin, length) for consecutive blocks of at most `block` items covering [0, size); `weight` is the number
 /// of words that one item stands for.
 template <typename Body>

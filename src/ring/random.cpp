@@ -7,13 +7,18 @@
 #include <bit>
 #include <cstring>
 
+#include "base/dry_run.h"
 #include "base/error.h"
+#include "ring/kernels/uniform.h"
 #include "ring/limbs.h"
 
 namespace hearth::ring {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "random words are defined as little-endian");
+
+/// Of a residue, in a dry run.
+constexpr double kDrySeconds = 0.35e-9;
 
 /// Words drawn at a time where a sampler needs a temporary: they stay in the first-level cache.
 constexpr std::size_t kBlock = 2048;
@@ -82,7 +87,9 @@ std::size_t keep_below(std::uint32_t* x, std::size_t count, std::uint32_t mask, 
   return kept;
 }
 
-void fill_uniform(std::uint32_t* out, std::size_t n, std::uint32_t q, RandomStream& stream) {
+/// The reference of every UniformKernel.
+void uniform_by_library(std::uint32_t* out, std::size_t n, std::uint32_t q, const Seed& seed, std::uint64_t number) {
+  RandomStream stream(seed, number);
   const std::uint32_t mask = (1U << std::bit_width(q)) - 1;
   for (std::size_t have = 0; have < n;) {
     const std::size_t count = std::min(kBlock, n - have);
@@ -91,13 +98,28 @@ void fill_uniform(std::uint32_t* out, std::size_t n, std::uint32_t q, RandomStre
   }
 }
 
+UniformKernel uniform_kernel() {
+  static const UniformKernel kernel = vaes_uniform();
+  return kernel;
+}
+
 }  // namespace
+
+bool uniform_is_fast() { return uniform_kernel() != nullptr; }
+
+void sample_uniform_limb(std::span<std::uint32_t> out, std::uint32_t q, const Seed& seed, std::uint64_t stream,
+                         bool by_library) {
+  if (dry_run()) return add_dry_seconds(kDrySeconds * static_cast<double>(out.size()));
+  const UniformKernel kernel = by_library ? nullptr : uniform_kernel();
+  if (kernel == nullptr) return uniform_by_library(out.data(), out.size(), q, seed, stream);
+  kernel(out.data(), out.size(), q, seed.data(), stream);
+}
 
 Poly sample_uniform(const Ring& ring, const Basis& basis, Domain domain, const Seed& seed, std::uint64_t stream_base) {
   Poly out(ring.n(), basis, domain);
   for_each_limb(basis.size(), ring.n(), [&](std::size_t i) {
-    RandomStream stream(seed, stream_base + static_cast<std::uint64_t>(basis[i]));
-    fill_uniform(out.limb(i), ring.n(), ring.modulus(basis[i]).q, stream);
+    const std::uint64_t stream = stream_base + static_cast<std::uint64_t>(basis[i]);
+    sample_uniform_limb({out.limb(i), ring.n()}, ring.modulus(basis[i]).q, seed, stream);
   });
   return out;
 }

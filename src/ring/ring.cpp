@@ -2,6 +2,7 @@
 #include <bit>
 #include <set>
 
+#include "base/dry_run.h"
 #include "base/error.h"
 #include "ring/limbs.h"
 #include "ring/poly.h"
@@ -44,6 +45,7 @@ const NttTables& Ring::ntt(int prime, int log_size) const {
   const auto index = static_cast<std::size_t>(prime);
   LazyTables& slot = tables_[index * static_cast<std::size_t>(log_n_ + 1) + static_cast<std::size_t>(log_size)];
   std::call_once(slot.once, [&] {
+    const dry::Suspension real;
     const Modulus& m = moduli_[index];
     slot.tables = std::make_unique<NttTables>(log_size, m, pow_mod(roots_[index], 1ULL << (log_n_ - log_size), m));
   });

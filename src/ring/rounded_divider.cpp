@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/scratch.h"
@@ -49,7 +48,7 @@ Poly RoundedDivider::divide(const Poly& a) const {
   std::vector<const std::uint32_t*> remainder(drop.size());
   for_each_limb(drop.size(), n, [&](std::size_t i) {
     std::uint32_t* row = scratch.data() + i * pitch;
-    std::memcpy(row, limb_of(a, drop[i]), n * sizeof(std::uint32_t));
+    copy_words(row, limb_of(a, drop[i]), n);
     if (log > 0) k.ntt_inverse(row, ring_.ntt(drop[i], log));
     remainder[i] = row;
   });

@@ -97,6 +97,20 @@ TEST(SampleUniform, TakesTheWordsOfItsStreamThatFit) {
   }
 }
 
+TEST(SampleUniform, VectorKernelDrawsWhatTheLibraryDraws) {
+  for (const std::uint32_t q : {2U, 12289U, 65537U, 786433U, 0x3fff0001U, 0x3fffffffU, 0x20000001U}) {
+    for (const std::size_t n : {1U, 15U, 16U, 63U, 64U, 65U, 200U, 4096U, 32768U}) {
+      for (const std::uint64_t stream : {std::uint64_t{0}, std::uint64_t{1003}, ~std::uint64_t{0}}) {
+        std::vector<std::uint32_t> fast(n + 1, 77), slow(n + 1, 77);
+        sample_uniform_limb({fast.data(), n}, q, counting_seed(), stream);
+        sample_uniform_limb({slow.data(), n}, q, counting_seed(), stream, true);
+        ASSERT_EQ(fast, slow) << "q " << q << ", " << n << " residues of stream " << stream;
+        ASSERT_EQ(fast[n], 77U);
+      }
+    }
+  }
+}
+
 TEST(SampleUniform, LimbsDoNotDependOnEachOther) {
   const Ring& ring = uniform_ring();
   const Poly all = sample_uniform(ring, {0, 1, 2, 3}, Domain::kNtt, counting_seed(), 7);

@@ -193,7 +193,7 @@ Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) 
   DigitRows low_digits(bottom, c.parts[1]);
   switch_key(bottom, low_digits, to_sparse, [&](std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1) {
     ring::kernels().add(low.parts[0].limb(j), c.parts[0].limb(j), ks0, p.n(), bottom.modulus(j));
-    std::copy_n(ks1, p.n(), low.parts[1].limb(j));
+    ring::copy_words(low.parts[1].limb(j), ks1, p.n());
   });
 
   // The same integers modulo every prime; what they exceed q0 by shows as multiples of q0.
@@ -202,7 +202,7 @@ Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) 
   for (ring::Poly& part : low.parts) {
     ring::to_coefficient(p.ring(), part);
     ring::Poly out(p.n(), all, ring::Domain::kCoefficient);
-    std::copy_n(part.limb(0), p.n(), out.limb(0));
+    ring::copy_words(out.limb(0), part.limb(0), p.n());
     std::vector<std::uint32_t*> rows;
     for (std::size_t j = 1; j < all.size(); ++j) rows.push_back(out.limb(j));
     const std::uint32_t* source = part.limb(0);
@@ -219,7 +219,7 @@ Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) 
   out.parts.emplace_back(p.n(), all, ring::Domain::kNtt);
   switch_key(top, digits, from_sparse, [&](std::size_t j, std::uint32_t* ks0, std::uint32_t* ks1) {
     ring::kernels().add(out.parts[0].limb(j), out.parts[0].limb(j), ks0, p.n(), top.modulus(j));
-    std::copy_n(ks1, p.n(), out.parts[1].limb(j));
+    ring::copy_words(out.parts[1].limb(j), ks1, p.n());
   });
   return out;
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/isa.h"
 #include "ckks/kernels/embedding_passes.h"
 #include "ring/kernels/kernels.h"
 
@@ -49,7 +50,7 @@ const EmbeddingKernels* embedding_kernels_for(const char* name) {
 }
 
 const EmbeddingKernels& embedding_kernels() {
-  static const EmbeddingKernels* const chosen = embedding_kernels_for(ring::kernels().name);
+  static const EmbeddingKernels* const chosen = embedding_kernels_for(best_isa());
   return chosen != nullptr ? *chosen : kScalar;
 }
 

@@ -1,5 +1,6 @@
 #include <string_view>
 
+#include "base/dry_run.h"
 #include "base/isa.h"
 #include "ring/kernels/tables.h"
 
@@ -14,6 +15,7 @@ const Kernels* kernels_for(const char* name) {
 }
 
 const Kernels& kernels() {
+  if (dry_run()) return dry_kernels();
   static const Kernels* const chosen = kernels_for(best_isa());
   return chosen ? *chosen : scalar_kernels();
 }

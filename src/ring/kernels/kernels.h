@@ -62,8 +62,12 @@ struct Kernels {
   void (*automorphism)(std::uint32_t* out, const std::uint32_t* in, std::uint32_t g, int log_n);
 };
 
-/// The best table this CPU supports, chosen once. Environment variable HEARTH_ISA = scalar | avx2 | avx512 caps it.
+/// The best table this CPU supports, chosen once. Environment variable HEARTH_ISA = scalar | avx2 | avx512 caps it. In
+/// a dry run (base/dry_run.h), kernels that change nothing.
 const Kernels& kernels();
+
+/// memcpy of n words; nothing in a dry run.
+void copy_words(std::uint32_t* out, const std::uint32_t* in, std::size_t n);
 
 /// The table of one instruction set, or nullptr when this CPU lacks it. Names as in Kernels::name.
 const Kernels* kernels_for(const char* name);

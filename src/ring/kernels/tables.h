@@ -12,4 +12,7 @@ const Kernels& scalar_kernels();
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
 
+/// Kernels that leave memory as it is and count the work (base/dry_run.h).
+const Kernels& dry_kernels();
+
 }  // namespace hearth::ring

@@ -117,7 +117,7 @@ std::vector<std::size_t> EvaluationKeyFile::find(const ckks::KeyRequest& needed)
 
 ckks::SwitchingKey EvaluationKeyFile::read(const ckks::Parameters& parameters, std::size_t index) const {
   SectionData section(file_, file_.sections()[index + 2]);
-  ckks::SwitchingKey key = ckks::read_switching_key(section.in, parameters, true);
+  ckks::SwitchingKey key = ckks::read_switching_key(section.in, parameters, !ring::uniform_is_fast());
   section.in.expect_end();
   require(key.set == names_[index].set, ErrorKind::kCorrupt, "{}: the {} is stored as a key of set {}", name(),
           describe(names_[index]), key.set);

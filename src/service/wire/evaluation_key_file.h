@@ -46,8 +46,9 @@ class EvaluationKeyFile {
   const std::vector<ckks::KeyName>& keys() const { return names_; }
   const std::string& name() const { return file_.name(); }
 
-  /// Reads and expands the keys in `needed`, several at once; others are left in the file. Memory: the expanded keys
-  /// plus one unexpanded key a thread. Error(kMismatch) for other parameters or when a needed key is missing,
+  /// Reads the keys in `needed`, several at once; others are left in the file. They are expanded where making their
+  /// random halves again and again would slow evaluation down (ring::uniform_is_fast()). Memory: the keys plus one
+  /// unexpanded key a thread. Error(kMismatch) for other parameters or when a needed key is missing,
   /// Error(kCorrupt) for damage.
   ckks::EvaluationKeys load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
                             const ProgressFunction& progress = {}) const;

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace hearth::ckks {
+
+/// Rows of n residues that lie outside of any Poly, grouped by limb, perhaps on storage slower than memory: halves of
+/// evaluation keys (row d of limb j is digit d modulo the key's j-th prime) and encoded diagonals (packed one after the
+/// other, see PreparedLinearMap). Thread safe.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  virtual std::size_t limbs() const = 0;
+  virtual std::size_t rows() const = 0;  ///< of every limb
+  /// Points `out` at the first out.size() <= rows() rows of a limb, waiting until they are there. They stay until
+  /// release(limb), once for each acquire(). Throws what kept them from coming.
+  virtual void acquire(std::size_t limb, std::span<const std::uint32_t*> out) const = 0;
+  virtual void release(std::size_t limb) const noexcept = 0;
+};
+
+/// Rows acquired for the time of a scope.
+class HeldRows {
+ public:
+  HeldRows(const RowSource& source, std::size_t limb, std::size_t count) : source_(source), limb_(limb), rows_(count) {
+    source_.acquire(limb, rows_);
+  }
+  ~HeldRows() { source_.release(limb_); }
+  HeldRows(const HeldRows&) = delete;
+  HeldRows& operator=(const HeldRows&) = delete;
+  const std::uint32_t* operator[](std::size_t row) const { return rows_[row]; }
+
+ private:
+  const RowSource& source_;
+  std::size_t limb_;
+  std::vector<const std::uint32_t*> rows_;
+};
+
+}  // namespace hearth::ckks
