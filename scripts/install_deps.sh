@@ -11,6 +11,7 @@ packages=(
   libonnx-dev libprotobuf-dev          # ONNX import
   libcli11-dev nlohmann-json3-dev libfmt-dev
   libtbb-dev libssl-dev libxxhash-dev  # threads, randomness, checksums
+  liburing-dev libnuma-dev             # storage below DRAM
   libpng-dev libjpeg-dev               # photographs as inputs
   libgtest-dev librapidcheck-dev libgmp-dev valgrind
 )

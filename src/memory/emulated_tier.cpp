@@ -1,0 +1,94 @@
+#include "memory/emulated_tier.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hearth::memory {
+namespace {
+
+/// A sleeping thread wakes up to this much late; the rest is waited for awake.
+constexpr std::chrono::microseconds kAwake{60};
+
+/// Transfers that must be in flight for the bandwidth to be used.
+std::size_t depth_of(const TierSpeed& speed) {
+  constexpr std::uint64_t kSmall = 128 << 10;
+  double depth = 4;
+  for (const Direction direction : {Direction::kRead, Direction::kWrite}) {
+    depth = std::max(depth, std::ceil(speed.latency(direction, kSmall) / speed.busy(direction, kSmall)));
+  }
+  return static_cast<std::size_t>(std::min(depth, 32.0));
+}
+
+}  // namespace
+
+EmulatedTier::EmulatedTier(const std::string& what, std::unique_ptr<Tier> bytes, TierSpeed speed)
+    : TierBase("emulated " + what, std::move(speed), bytes->capacity(), bytes->alignment()),
+      bytes_(std::move(bytes)),
+      depth_(depth_of(this->speed())),
+      timer_([this] { end_when_due(); }) {}
+
+EmulatedTier::~EmulatedTier() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return unfinished_ == 0; });
+    ending_ = true;
+  }
+  changed_.notify_all();
+  timer_.join();
+}
+
+EmulatedTier::Clock::time_point EmulatedTier::schedule(const Transfer& transfer) {
+  const auto seconds = [](double value) {
+    return std::chrono::ceil<Clock::duration>(std::chrono::duration<double>(value));
+  };
+  const auto busy = seconds(speed().busy(transfer.direction, transfer.memory.size()));
+  const auto alone = std::max(busy, seconds(speed().latency(transfer.direction, transfer.memory.size())));
+  const std::lock_guard lock(mutex_);
+  ++unfinished_;
+  Clock::time_point& until = busy_until_[static_cast<std::size_t>(transfer.direction)];
+  const Clock::time_point turn = std::max(until, Clock::now());
+  until = turn + busy;
+  return turn + alone;
+}
+
+void EmulatedTier::begin(const Transfer& transfer, TransferDone done) {
+  const Clock::time_point due = schedule(transfer);
+  bytes_->start(transfer, [this, due, done = std::move(done)](std::exception_ptr error) mutable {
+    copied({.due = due, .done = std::move(done), .error = std::move(error)});
+  });
+}
+
+void EmulatedTier::copied(Ending ending) {
+  // Notified under the lock: as soon as the lock is free the timer may end the last transfer, and the tier with it.
+  const std::lock_guard lock(mutex_);
+  endings_.push(std::move(ending));
+  changed_.notify_all();
+}
+
+void EmulatedTier::end_when_due() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return ending_ || !endings_.empty(); });
+    if (endings_.empty()) return;
+    const Clock::time_point due = endings_.top().due, now = Clock::now();
+    if (due > now + kAwake) {
+      changed_.wait_until(lock, due - kAwake);  // or until an earlier one comes
+      continue;
+    }
+    if (due > now) {
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+      continue;
+    }
+    const Ending ending = endings_.top();
+    endings_.pop();
+    lock.unlock();
+    ending.done(ending.error);
+    lock.lock();
+    --unfinished_;
+    changed_.notify_all();
+  }
+}
+
+}  // namespace hearth::memory

@@ -1,0 +1,224 @@
+#include <liburing.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "memory/io_engine.h"
+
+namespace hearth::memory {
+namespace {
+
+constexpr std::size_t kDepth = 32;
+/// The kernel takes registered buffers of at most this size.
+constexpr std::size_t kChunk = std::size_t{1} << 30;
+constexpr int kAttempts = 1000;
+
+struct Request {
+  Transfer transfer, rest;  // as it came, and what is left of it
+  TransferDone done;
+  int attempts = 0;  // in a row that moved nothing
+};
+
+/// Memory that the kernel keeps mapped, in chunks of kChunk bytes.
+struct Registered {
+  std::span<std::byte> memory;
+  /// The chunk that holds all of `part`, or -1.
+  int chunk_of(std::span<const std::byte> part) const {
+    const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+    const auto at = reinterpret_cast<std::uintptr_t>(part.data());
+    if (at < begin || at - begin >= memory.size() || part.size() > memory.size() - (at - begin)) return -1;
+    const std::size_t first = (at - begin) / kChunk, last = (at - begin + part.size() - 1) / kChunk;
+    return first == last ? static_cast<int>(first) : -1;
+  }
+};
+
+class RingEngine final : public IoEngine {
+ public:
+  RingEngine(int descriptor, std::string name) : descriptor_(descriptor), name_(std::move(name)) {
+    for (Request& slot : slots_) free_.push_back(&slot);
+  }
+  ~RingEngine() override {
+    if (!reaper_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+      if (io_uring_sqe* const entry =
+              io_uring_get_sqe(&ring_)) {  // else entries are there that wake the reaper as well
+        io_uring_prep_nop(entry);
+        io_uring_sqe_set_data(entry, nullptr);
+      }
+      while (flush() == EAGAIN) {
+      }
+    }
+    reaper_.join();
+    io_uring_queue_exit(&ring_);
+  }
+
+  /// Whether the kernel lets us have a ring.
+  bool open() {
+    if (io_uring_queue_init(2 * kDepth, &ring_, 0) < 0) return false;
+    reaper_ = std::thread([this] { reap(); });
+    return true;
+  }
+
+  void start(const Transfer& transfer, TransferDone done) override {
+    Request request{.transfer = transfer, .rest = transfer, .done = std::move(done)};
+    int code = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      ++unfinished_;
+      if (free_.empty()) return waiting_.push_back(std::move(request));
+      Request* const slot = free_.back();
+      *slot = std::move(request);
+      code = submit(*slot);
+      if (code == 0) return free_.pop_back();
+      request = std::move(*slot);
+    }
+    finish(request, code);
+  }
+  std::size_t depth() const override { return kDepth; }
+
+  void register_memory(std::span<std::byte> memory) override {
+    std::vector<iovec> chunks;
+    for (std::size_t at = 0; at < memory.size(); at += kChunk) {
+      chunks.push_back({.iov_base = memory.data() + at, .iov_len = std::min(kChunk, memory.size() - at)});
+    }
+    const std::lock_guard lock(mutex_);
+    if (registered_.memory.empty() && !chunks.empty() &&
+        io_uring_register_buffers(&ring_, chunks.data(), static_cast<unsigned>(chunks.size())) == 0) {
+      registered_.memory = memory;
+    }
+  }
+  void forget_memory() override {
+    const std::lock_guard lock(mutex_);
+    if (!registered_.memory.empty()) io_uring_unregister_buffers(&ring_);
+    registered_ = {};
+  }
+
+ private:
+  /// Hands the next part of a request to the kernel; 0 or an errno. Needs the lock.
+  int submit(Request& request) {
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
+    if (!entry) return EAGAIN;
+    const Transfer& rest = request.rest;
+    const auto size = static_cast<unsigned>(std::min(rest.memory.size(), kChunk));
+    const int chunk = registered_.chunk_of(rest.memory.first(size));
+    std::byte* const memory = rest.memory.data();
+    const bool reads = rest.direction == Direction::kRead;
+    if (reads && chunk >= 0) {
+      io_uring_prep_read_fixed(entry, descriptor_, memory, size, rest.offset, chunk);
+    } else if (reads) {
+      io_uring_prep_read(entry, descriptor_, memory, size, rest.offset);
+    } else if (chunk >= 0) {
+      io_uring_prep_write_fixed(entry, descriptor_, memory, size, rest.offset, chunk);
+    } else {
+      io_uring_prep_write(entry, descriptor_, memory, size, rest.offset);
+    }
+    io_uring_sqe_set_data(entry, &request);
+    const int code = flush();
+    if (code != 0) {  // the entry stays in the queue and goes with the next one: it must not touch the memory any more
+      io_uring_prep_nop(entry);
+      io_uring_sqe_set_data(entry, nullptr);
+    }
+    return code;
+  }
+
+  /// Tells the kernel of the entries made since; 0 or an errno. Needs the lock.
+  int flush() {
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      const int result = io_uring_submit(&ring_);
+      if (io_uring_sq_ready(&ring_) == 0) return 0;
+      if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) return -result;
+      if (result != -EINTR) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return EAGAIN;
+  }
+
+  void reap() {
+    while (true) {
+      io_uring_cqe* entry = nullptr;
+      if (const int result = io_uring_wait_cqe(&ring_, &entry); result < 0) continue;  // interrupted
+      auto* const slot = static_cast<Request*>(io_uring_cqe_get_data(entry));
+      const int result = entry->res;
+      io_uring_cqe_seen(&ring_, entry);
+      if (slot) advance(*slot, result);
+      const std::lock_guard lock(mutex_);
+      if (ending_ && unfinished_ == 0) return;
+    }
+  }
+
+  /// A part of the request in this slot has ended with this result: goes on with it, or ends it.
+  void advance(Request& slot, int result) {
+    const bool again = result == -EINTR || result == -EAGAIN;
+    slot.attempts = again ? slot.attempts + 1 : 0;
+    if (result > 0) {
+      slot.rest.offset += static_cast<std::uint64_t>(result);
+      slot.rest.memory = slot.rest.memory.subspan(static_cast<std::size_t>(result));
+    }
+    int code = result < 0 ? -result : 0;
+    const bool ended = again ? slot.attempts >= kAttempts : result <= 0;
+    if (!ended && !slot.rest.memory.empty()) {
+      const std::lock_guard lock(mutex_);
+      code = submit(slot);
+      if (code == 0) return;
+    }
+    release(slot, code);
+  }
+
+  /// Gives the slot to a request that waits, and ends the one it held.
+  void release(Request& slot, int code) {
+    const Request ended = std::move(slot);
+    std::deque<Request> refused;
+    {
+      const std::lock_guard lock(mutex_);
+      while (true) {
+        if (waiting_.empty()) {
+          free_.push_back(&slot);
+          break;
+        }
+        slot = std::move(waiting_.front());
+        waiting_.pop_front();
+        if (submit(slot) == 0) break;
+        refused.push_back(std::move(slot));
+      }
+    }
+    finish(ended, code);
+    for (const Request& request : refused) finish(request, EIO);
+  }
+
+  void finish(const Request& request, int code) {
+    const bool whole = request.rest.memory.empty();
+    request.done(whole ? nullptr : transfer_error(name_, request.transfer, code));
+    const std::lock_guard lock(mutex_);
+    --unfinished_;
+  }
+
+  int descriptor_;
+  std::string name_;
+  io_uring ring_{};
+  std::mutex mutex_;  // of everything below, and of handing entries to the ring; only the reaper takes them back
+  std::array<Request, kDepth> slots_;
+  std::vector<Request*> free_;
+  std::deque<Request> waiting_;
+  Registered registered_;
+  std::size_t unfinished_ = 0;  // requests whose `done` has not returned
+  bool ending_ = false;
+  std::thread reaper_;
+};
+
+}  // namespace
+
+std::unique_ptr<IoEngine> make_ring_engine(int descriptor, std::string name) {
+  auto engine = std::make_unique<RingEngine>(descriptor, std::move(name));
+  if (!engine->open()) return nullptr;
+  return engine;
+}
+
+}  // namespace hearth::memory
