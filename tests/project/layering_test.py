@@ -74,7 +74,7 @@ def check_layers(root):
             elif target.startswith("hearth/"):
                 if not (root / "include" / target).exists():
                     yield f"src/{name}: #include \"{target}\" names no public header"
-            elif not (src / target).exists():
+            elif not (src / target).is_file():
                 yield f"src/{name}: #include \"{target}\" names no file below src/ (write paths from src/)"
             elif there in SECRET and not MAY_HOLD_SECRETS.match(name):
                 yield f"src/{name}: includes {target}, but only clients may hold secrets"
@@ -97,7 +97,7 @@ def check_server(root):
         seen, todo = set(), [src / name]
         while todo:
             path = todo.pop()
-            if path in seen or not path.exists():
+            if path in seen or not path.is_file():  # src/memory is a folder, <memory> a header
                 continue
             seen.add(path)
             if layer_of(path.relative_to(src).as_posix()) in SECRET:

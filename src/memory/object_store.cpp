@@ -1,0 +1,396 @@
+#include "memory/object_store.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth::memory {
+namespace {
+
+constexpr std::uint32_t kNoUse = static_cast<std::uint32_t>(-1);
+constexpr std::uint8_t kAttempts = 2;
+constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// Continues a checksum over one row.
+std::uint64_t checksum_row(const std::byte* row, std::size_t bytes, std::uint64_t before) {
+  return XXH3_64bits_withSeed(row, bytes, before);
+}
+
+}  // namespace
+
+ObjectStore::ObjectStore(Options options)
+    : row_bytes_(options.row_bytes),
+      tier_(std::move(options.tier)),
+      info_(std::move(options.objects)),
+      objects_(info_.size()) {
+  require(row_bytes_ > 0 && (!tier_ || row_bytes_ % tier_->alignment() == 0), ErrorKind::kInvalidArgument,
+          "rows of {} bytes cannot be stored on {}", row_bytes_, tier_ ? tier_->name() : "nothing");
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < info_.size(); ++i) {
+    require(info_[i].bytes % row_bytes_ == 0, ErrorKind::kInternal, "object {} of {} bytes is not made of rows", i,
+            info_[i].bytes);
+    objects_[i].tier_offset = total;
+    total += info_[i].bytes;
+  }
+  const std::uint64_t capacity = std::min(options.capacity, total) / row_bytes_ * row_bytes_;
+  if (total <= capacity) tier_.reset();
+  require(total <= capacity || tier_, ErrorKind::kResource,
+          "{} bytes of keys and plaintexts do not fit {} of memory, and there is no tier for them; add one with --tier",
+          total, options.capacity);
+  require(!tier_ || total <= tier_->capacity(), ErrorKind::kResource,
+          "{} bytes of keys and plaintexts do not fit the {} of tier {}", total, tier_ ? tier_->capacity() : 0,
+          tier_ ? tier_->name() : "");
+  arena_ = Buffer<std::byte>(capacity);
+  if (tier_) tier_->register_memory(arena_.span());
+  for (std::size_t i = capacity / row_bytes_; i > 0; --i) free_.push_back(static_cast<std::uint32_t>(i - 1));
+}
+
+ObjectStore::~ObjectStore() {
+  std::unique_lock lock(mutex_);
+  wait_idle(lock);
+  lock.unlock();
+  if (tier_) tier_->forget_memory();
+}
+
+void ObjectStore::wait_idle(std::unique_lock<std::mutex>& lock) {
+  changed_.wait(lock, [&] { return in_flight_ == 0; });
+}
+
+void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> rows) {
+  require(rows.size() == rows_of(object), ErrorKind::kInternal, "object {} of {} rows was given {}", object,
+          rows_of(object), rows.size());
+  std::uint64_t sum = 0;
+  for (const std::byte* row : rows) sum = checksum_row(row, row_bytes_, sum);
+  std::vector<std::uint32_t> pages;
+  {
+    const std::lock_guard lock(mutex_);
+    objects_[object].checksum = sum;
+    if (free_.size() >= rows.size()) {
+      take_pages(object);
+      objects_[object].state = State::kVerifying;  // nobody else may take the pages away yet
+      pages = objects_[object].pages;
+    }
+  }
+  for (std::size_t i = 0; i < pages.size(); ++i) std::memcpy(page(pages[i]), rows[i], row_bytes_);
+  if (tier_) {
+    Buffer<std::byte> staging(pages.empty() ? row_bytes_ : 0);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (pages.empty()) std::memcpy(staging.data(), rows[i], row_bytes_);
+      std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
+      transfer_now(*tier_, {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, row_bytes_}});
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (!pages.empty()) objects_[object].state = State::kResident;
+  if (tier_) figures_.written_bytes += info_[object].bytes;
+}
+
+void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
+  require(sequence.objects.size() == objects_.size(), ErrorKind::kInternal, "a plan for {} objects in a store of {}",
+          sequence.objects.size(), objects_.size());
+  std::unique_lock lock(mutex_);
+  wait_idle(lock);
+  sequence_ = &sequence;
+  plan_ = &plan;
+  first_use_.assign(objects_.size() + 1, 0);
+  for (const Use& use : sequence.uses) ++first_use_[use.object + 1];
+  for (std::size_t i = 0; i < objects_.size(); ++i) first_use_[i + 1] += first_use_[i];
+  uses_.resize(sequence.uses.size());
+  std::vector<std::uint32_t> next(first_use_.begin(), first_use_.end() - 1);
+  for (std::uint32_t u = 0; u < sequence.uses.size(); ++u) uses_[next[sequence.uses[u].object]++] = u;
+  for (Object& o : objects_) {
+    o.started = o.ended = 0;
+    o.planned = false;
+  }
+  next_fetch_ = 0;
+  leftovers_.clear();
+  for (std::uint32_t i = 0; i < objects_.size(); ++i) list_leftover(i);
+  std::stable_sort(leftovers_.begin(), leftovers_.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return next_use(a) < next_use(b); });
+  running_ = true;
+  const auto resident = figures_.resident_bytes;
+  const std::uint64_t written = figures_.written_bytes;
+  figures_ = {};
+  figures_.resident_bytes = figures_.peak_bytes = resident;
+  figures_.written_bytes = written;
+  for (const std::uint64_t bytes : resident) figures_.peak_total += bytes;
+  Starts starts;
+  pump(starts);
+  lock.unlock();
+  start(starts);
+}
+
+void ObjectStore::end() noexcept {
+  std::unique_lock lock(mutex_);
+  running_ = false;
+  wait_idle(lock);
+  sequence_ = nullptr;
+  plan_ = nullptr;
+}
+
+StoreFigures ObjectStore::figures() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+/// The use of an object with that number in the run, or kNoUse.
+std::uint32_t ObjectStore::use_of(std::uint32_t object, std::uint32_t number) const {
+  const std::size_t at = std::size_t{first_use_[object]} + number;
+  return at < first_use_[object + 1] ? uses_[at] : kNoUse;
+}
+
+/// Of the uses that have not begun.
+std::uint32_t ObjectStore::next_use(std::uint32_t object) const { return use_of(object, objects_[object].started); }
+
+void ObjectStore::take_pages(std::uint32_t object) {
+  Object& o = objects_[object];
+  for (std::size_t i = 0; i < rows_of(object); ++i) {
+    o.pages.push_back(free_.back());
+    free_.pop_back();
+  }
+  auto& resident = figures_.resident_bytes;
+  const auto kind = static_cast<std::size_t>(info_[object].kind);
+  resident[kind] += info_[object].bytes;
+  figures_.peak_bytes[kind] = std::max(figures_.peak_bytes[kind], resident[kind]);
+  std::uint64_t total = 0;
+  for (const std::uint64_t bytes : resident) total += bytes;
+  figures_.peak_total = std::max(figures_.peak_total, total);
+}
+
+void ObjectStore::drop(std::uint32_t object) {
+  Object& o = objects_[object];
+  // In reverse, so that pages that lie together are taken together again.
+  free_.insert(free_.end(), o.pages.rbegin(), o.pages.rend());
+  o.pages.clear();
+  o.state = State::kAbsent;
+  o.planned = false;
+  figures_.resident_bytes[static_cast<std::size_t>(info_[object].kind)] -= info_[object].bytes;
+}
+
+void ObjectStore::list_leftover(std::uint32_t object) {
+  const Object& o = objects_[object];
+  if (!o.planned && o.state == State::kResident) leftovers_.push_back(object);
+}
+
+/// Frees rows by dropping what is here though the plan does not ask for it. Whether there are enough.
+bool ObjectStore::drop_leftovers(std::size_t rows) {
+  while (free_.size() < rows && !leftovers_.empty()) {
+    const std::uint32_t object = leftovers_.back();
+    leftovers_.pop_back();
+    const Object& o = objects_[object];
+    if (!o.planned && o.pins == 0 && o.state == State::kResident) drop(object);
+  }
+  return free_.size() >= rows;
+}
+
+/// Frees rows by dropping objects that nobody uses, those first that are needed last. Whether there are enough.
+bool ObjectStore::make_room(std::size_t rows) {
+  while (free_.size() < rows) {
+    std::uint32_t victim = kNoUse, farthest = 0;
+    for (std::uint32_t i = 0; i < objects_.size(); ++i) {
+      const Object& o = objects_[i];
+      const bool idle = o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
+      if (!idle) continue;
+      const std::uint32_t next = next_use(i);
+      if (victim != kNoUse && next <= farthest) continue;
+      victim = i;
+      farthest = next;
+    }
+    if (victim == kNoUse) return false;
+    drop(victim);
+  }
+  return true;
+}
+
+/// Takes pages, which must be there, and prepares the transfers.
+void ObjectStore::load(std::uint32_t object, Starts& starts) {
+  Object& o = objects_[object];
+  if (o.pages.empty()) take_pages(object);
+  o.state = State::kLoading;
+  for (std::size_t i = 0; i < o.pages.size();) {
+    std::size_t count = 1;
+    while (i + count < o.pages.size() && o.pages[i + count] == o.pages[i] + count &&
+           (count + 1) * row_bytes_ <= kLargestTransfer) {
+      ++count;
+    }
+    starts.push_back({object,
+                      {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
+    ++o.transfers;
+    ++in_flight_;
+    i += count;
+  }
+  ++figures_.fetches;
+  figures_.read_bytes += info_[object].bytes;
+}
+
+/// Starts what the plan wants next, as far as memory and the tier allow.
+void ObjectStore::pump(Starts& starts) {
+  if (!running_) return;
+  for (; next_fetch_ < plan_->fetches.size(); ++next_fetch_) {
+    const std::uint32_t use = plan_->fetches[next_fetch_], object = sequence_->uses[use].object;
+    Object& o = objects_[object];
+    const std::uint32_t next = next_use(object);
+    if (next == kNoUse || next > use) continue;  // has been used already
+    if (next < use || (o.state != State::kAbsent && o.pins > 0)) return;  // an earlier use is still to come or to end
+    o.planned = true;
+    if (o.state != State::kAbsent) continue;
+    if (in_flight_ >= tier_->depth() || !drop_leftovers(rows_of(object))) return;
+    o.attempts = 0;
+    load(object, starts);
+    o.planned = true;
+  }
+}
+
+void ObjectStore::start(Starts& starts) {
+  for (const auto& [object, transfer] : starts) {
+    try {
+      tier_->start(transfer, [this, id = object](const std::exception_ptr& error) { transferred(id, error); });
+    } catch (...) {
+      transferred(object, std::current_exception());
+    }
+  }
+  starts.clear();
+}
+
+void ObjectStore::transferred(std::uint32_t object, const std::exception_ptr& error) {
+  Starts starts;
+  {
+    const std::lock_guard lock(mutex_);
+    Object& o = objects_[object];
+    if (error) o.error = error;
+    --o.transfers;
+    --in_flight_;
+    if (o.transfers == 0) {
+      if (!o.error) {
+        o.state = State::kLoaded;
+      } else if (++o.attempts < kAttempts && running_) {
+        o.error = nullptr;
+        ++figures_.retries;
+        load(object, starts);
+      } else {
+        drop(object);  // whoever needs it finds the error
+      }
+    }
+    pump(starts);
+    changed_.notify_all();
+  }
+  start(starts);
+}
+
+std::uint64_t ObjectStore::checksum_of(std::uint32_t object) {
+  std::uint64_t sum = 0;
+  for (const std::uint32_t index : objects_[object].pages) sum = checksum_row(page(index), row_bytes_, sum);
+  return sum;
+}
+
+/// By the first thread that needs it, which reads the data anyway.
+void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts) {
+  Object& o = objects_[object];
+  o.state = State::kVerifying;
+  lock.unlock();
+  const bool right = checksum_of(object) == o.checksum;
+  lock.lock();
+  if (right) {
+    o.state = State::kResident;
+  } else if (++o.attempts < kAttempts) {
+    ++figures_.retries;
+    load(object, starts);
+  } else {
+    drop(object);
+    o.error = std::make_exception_ptr(Error(
+        ErrorKind::kCorrupt, fmt::format("tier {} gave back other data than were written to it", tier_->name())));
+  }
+  changed_.notify_all();
+}
+
+/// One step towards having a pinned object at hand. Whether there is nothing to do but wait.
+bool ObjectStore::step(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts) {
+  Object& o = objects_[object];
+  if (o.error) std::rethrow_exception(std::exchange(o.error, nullptr));
+  if (o.state == State::kLoaded) {
+    verify_contents(object, lock, starts);
+    return false;
+  }
+  if (o.state != State::kAbsent) return true;
+  require(tier_ != nullptr, ErrorKind::kInternal, "object {} was never put into the store", object);
+  if (!make_room(rows_of(object))) {
+    bool hopeful = in_flight_ > 0;
+    for (const Object& other : objects_) hopeful = hopeful || (other.pins > 0 && !other.pages.empty());
+    require(hopeful, ErrorKind::kResource, "an object of {} bytes does not fit the {} of the store",
+            info_[object].bytes, arena_.size());
+    return true;
+  }
+  o.attempts = 0;
+  ++figures_.unplanned;
+  load(object, starts);
+  return false;
+}
+
+void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows) {
+  Starts starts;
+  std::unique_lock lock(mutex_);
+  Object& o = objects_[object];
+  require(running_ && use_of(object, o.started) != kNoUse, ErrorKind::kInternal,
+          "object {} is used {} times, more often than planned", object, o.started + 1);
+  ++o.started;
+  ++o.pins;
+  try {
+    double since = 0;
+    while (o.state != State::kResident) {
+      const bool waits = step(object, lock, starts);
+      if (!starts.empty()) {
+        lock.unlock();
+        start(starts);
+        lock.lock();
+      }
+      if (!waits) continue;
+      if (since == 0) since = now();
+      changed_.wait(lock);
+    }
+    if (since != 0) {
+      const double waited = now() - since;
+      ++figures_.waits;
+      figures_.wait_seconds += waited;
+      if (!o.used) figures_.first_wait_seconds += waited;
+    }
+  } catch (...) {
+    --o.pins;
+    --o.started;
+    changed_.notify_all();
+    throw;
+  }
+  o.used = true;
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = page(o.pages[i]);
+}
+
+/// Gives the object up if the plan says so of its latest use to end.
+void ObjectStore::finish_use(std::uint32_t object) {
+  Object& o = objects_[object];
+  --o.pins;
+  ++o.ended;
+  if (o.pins > 0 || plan_ == nullptr) return;
+  const After after = plan_->after[use_of(object, o.ended - 1)];
+  o.planned = after == After::kKeep;
+  if (tier_ && (after == After::kEvict || after == After::kRecompute)) return drop(object);
+  list_leftover(object);
+}
+
+void ObjectStore::release(std::uint32_t object) noexcept {
+  Starts starts;
+  {
+    const std::lock_guard lock(mutex_);
+    finish_use(object);
+    if (tier_) pump(starts);
+    changed_.notify_all();
+  }
+  start(starts);
+}
+
+}  // namespace hearth::memory

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/buffer.h"
+#include "memory/plan.h"
+#include "memory/tier.h"
+
+namespace hearth::memory {
+
+/// What a store did since begin().
+struct StoreFigures {
+  std::uint64_t read_bytes = 0;     ///< from the tier
+  std::uint64_t written_bytes = 0;  ///< to it, loading included
+  std::uint64_t fetches = 0;
+  std::uint64_t unplanned = 0;  ///< fetches that no plan had foreseen, or not yet: uses came in another order
+  std::uint64_t retries = 0;    ///< transfers repeated after an error or a wrong checksum
+  std::uint64_t waits = 0;      ///< uses that had to wait
+  double wait_seconds = 0;      ///< summed over threads
+  double first_wait_seconds = 0;  ///< of that: for objects that no use had needed before
+  std::array<std::uint64_t, kObjectClasses> resident_bytes{}, peak_bytes{};  ///< by class
+  std::uint64_t peak_total = 0;
+};
+
+/// Large objects within a budget of DRAM, the rest of them on a tier, moved by a plan. Objects are rows of equal length
+/// that are written once and then read in every run. While a run lasts, uses come in about the order of the plan, from any
+/// thread; a use that comes out of order is served all the same. Data from the tier are verified. Thread safe.
+class ObjectStore {
+ public:
+  struct Options {
+    std::uint64_t capacity = 0;  ///< bytes of DRAM, taken at once; rounded down to whole rows
+    std::size_t row_bytes = 0;   ///< a multiple of the tier's alignment
+    std::unique_ptr<Tier> tier;  ///< may be null if all objects fit
+    std::vector<PlannedObject> objects;
+  };
+  /// Error(kResource) if the objects fit neither DRAM nor, altogether, the tier.
+  explicit ObjectStore(Options options);
+  ~ObjectStore();
+  ObjectStore(const ObjectStore&) = delete;
+  ObjectStore& operator=(const ObjectStore&) = delete;
+
+  std::uint64_t capacity() const { return arena_.size(); }
+  bool has_tier() const { return tier_ != nullptr; }
+
+  /// Gives an object its contents, before the first run.
+  void put(std::uint32_t object, std::span<const std::byte* const> rows);
+
+  /// A run begins: what follows are the uses of `sequence`, whose objects are the store's; both outlive the run. No use
+  /// may be pending.
+  void begin(const AccessSequence& sequence, const Plan& plan);
+  /// It has ended, perhaps early. Throws nothing; objects stay where they are.
+  void end() noexcept;
+
+  /// Points `rows` at the first rows of an object, which stays until release(). Waits for it if need be. Throws
+  /// Error(kIo) if the tier fails twice, Error(kCorrupt) if what it gives is not what was put, Error(kResource) if all
+  /// DRAM is in use by others for ever.
+  void acquire(std::uint32_t object, std::span<const std::byte*> rows);
+  void release(std::uint32_t object) noexcept;
+
+  StoreFigures figures() const;
+
+ private:
+  enum class State : std::uint8_t { kAbsent, kLoading, kLoaded, kVerifying, kResident };
+  struct Object {
+    std::uint64_t tier_offset = 0;
+    std::uint64_t checksum = 0;
+    std::vector<std::uint32_t> pages;  // rows of the arena, empty when absent
+    std::uint32_t pins = 0;
+    std::uint32_t started = 0, ended = 0;  // uses in this run
+    std::uint32_t transfers = 0;           // outstanding
+    std::uint8_t attempts = 0;
+    State state = State::kAbsent;
+    bool planned = false;  // here because the plan wants it
+    bool used = false;     // in this run or an earlier one
+    std::exception_ptr error;
+  };
+  /// Transfers to be started once the lock is released.
+  using Starts = std::vector<std::pair<std::uint32_t, Transfer>>;
+
+  std::size_t rows_of(std::uint32_t object) const { return static_cast<std::size_t>(info_[object].bytes / row_bytes_); }
+  std::byte* page(std::uint32_t index) { return arena_.data() + std::size_t{index} * row_bytes_; }
+  std::uint32_t use_of(std::uint32_t object, std::uint32_t number) const;
+  std::uint32_t next_use(std::uint32_t object) const;
+
+  void take_pages(std::uint32_t object);
+  void drop(std::uint32_t object);
+  bool make_room(std::size_t rows);
+  bool drop_leftovers(std::size_t rows);
+  void list_leftover(std::uint32_t object);
+  void load(std::uint32_t object, Starts& starts);
+  void pump(Starts& starts);
+  void start(Starts& starts);
+  void transferred(std::uint32_t object, const std::exception_ptr& error);
+  void finish_use(std::uint32_t object);
+  bool step(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts);
+  void verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts);
+  std::uint64_t checksum_of(std::uint32_t object);
+  void wait_idle(std::unique_lock<std::mutex>& lock);
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::size_t row_bytes_;
+  std::unique_ptr<Tier> tier_;
+  std::vector<PlannedObject> info_;
+  std::vector<Object> objects_;
+  Buffer<std::byte> arena_;
+  std::vector<std::uint32_t> free_;  // pages; the next one to take is the last
+  std::size_t in_flight_ = 0;        // transfers
+  bool running_ = false;
+
+  const AccessSequence* sequence_ = nullptr;
+  const Plan* plan_ = nullptr;
+  std::vector<std::uint32_t> uses_, first_use_;  // [object]: its uses, in order
+  std::size_t next_fetch_ = 0;
+  std::vector<std::uint32_t> leftovers_;  // what may be here though the plan does not ask for it, least urgent last
+  StoreFigures figures_;
+};
+
+}  // namespace hearth::memory
