@@ -81,7 +81,7 @@ std::vector<std::byte> format_table(const std::vector<SectionInfo>& sections) {
 
 bool known(std::uint16_t kind) {
   return kind >= static_cast<std::uint16_t>(FileKind::kParameters) &&
-         kind <= static_cast<std::uint16_t>(FileKind::kClientBundle);
+         kind <= static_cast<std::uint16_t>(FileKind::kCheckpointValue);
 }
 
 void read_checksum(ByteReader& in, Checksum& out) { in.read_into(std::span(out)); }
@@ -104,6 +104,10 @@ std::string_view to_string(FileKind kind) {
       return "server bundle";
     case FileKind::kClientBundle:
       return "client bundle";
+    case FileKind::kCheckpoint:
+      return "checkpoint";
+    case FileKind::kCheckpointValue:
+      return "checkpoint value";
   }
   return "unknown";
 }
@@ -241,6 +245,7 @@ struct ContainerReader::State {
   std::uint64_t size = 0;
   FileKind kind{};
   std::uint16_t version = 0;
+  Checksum table_checksum{};
   std::vector<SectionInfo> sections;
 
   void read(std::uint64_t offset, std::span<std::byte> out) const {
@@ -310,6 +315,7 @@ void ContainerReader::State::read_table(const Header& header) {
   const std::uint64_t table_bytes = std::uint64_t{header.sections} * kEntryBytes;
   require(header.sections <= kMaxSections && table_bytes <= size - kHeaderBytes, ErrorKind::kCorrupt,
           "{} announces {} sections, more than its {} bytes can hold", name, header.sections, size);
+  table_checksum = header.table;
   std::vector<std::byte> table(static_cast<std::size_t>(table_bytes));
   read(size - table_bytes, table);
   require(checksum_of(table) == header.table, ErrorKind::kCorrupt,
@@ -354,6 +360,7 @@ FileKind ContainerReader::kind() const { return state_->kind; }
 std::uint16_t ContainerReader::version() const { return state_->version; }
 std::uint64_t ContainerReader::size() const { return state_->size; }
 const std::string& ContainerReader::name() const { return state_->name; }
+const Checksum& ContainerReader::table_checksum() const { return state_->table_checksum; }
 const std::vector<SectionInfo>& ContainerReader::sections() const { return state_->sections; }
 
 void ContainerReader::require_kind(FileKind expected) const {

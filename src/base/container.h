@@ -28,7 +28,9 @@ enum class FileKind : std::uint16_t {
   kEvaluationKeys = 4,
   kCiphertext = 5,
   kServerBundle = 6,
-  kClientBundle = 7
+  kClientBundle = 7,
+  kCheckpoint = 8,
+  kCheckpointValue = 9
 };
 /// Lower-case words, e.g. "secret key".
 std::string_view to_string(FileKind kind);
@@ -105,6 +107,8 @@ class ContainerReader {
   std::uint16_t version() const;  ///< of the contents, 1 to format_version(kind())
   std::uint64_t size() const;     ///< of the whole container in bytes
   const std::string& name() const;
+  /// Of the section table, and so of tags, lengths and checksums of all payloads: tells contents apart.
+  const Checksum& table_checksum() const;
 
   /// In the order they were written. Tags may repeat.
   const std::vector<SectionInfo>& sections() const;

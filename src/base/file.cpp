@@ -61,14 +61,6 @@ struct stat status_of(int descriptor, const fs::path& path) {
   return status;
 }
 
-/// Makes a renaming in `folder` survive a crash. Some file systems cannot; that is no reason to fail.
-void sync_folder(const fs::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  static_cast<void>(::fsync(descriptor));
-  ::close(descriptor);
-}
-
 /// Names of temporaries, for remove_unfinished_files. Whoever takes a name out owns it: the file that put it there, or
 /// a signal handler, which leaves it allocated. Beyond the table's size names are not kept.
 std::array<std::atomic<char*>, 64> unfinished;
@@ -138,6 +130,13 @@ void write_file_atomic(const fs::path& path, std::span<const std::byte> data, Se
 
 void write_file_atomic(const fs::path& path, std::string_view text, Secrecy secrecy) {
   write_file_atomic(path, std::as_bytes(std::span(text)), secrecy);
+}
+
+void sync_folder(const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  static_cast<void>(::fsync(descriptor));
+  ::close(descriptor);
 }
 
 void remove_unfinished_files() noexcept {

@@ -28,6 +28,9 @@ void write_file_atomic(const std::filesystem::path& path, std::span<const std::b
                        Secrecy secrecy = Secrecy::kPublic);
 void write_file_atomic(const std::filesystem::path& path, std::string_view text, Secrecy secrecy = Secrecy::kPublic);
 
+/// Makes what was created, renamed or removed in `folder` survive a crash. Some file systems cannot; that is no error.
+void sync_folder(const std::filesystem::path& folder);
+
 /// Removes all files in the making (AtomicFile). Only for signal handlers of a process that ends right after: safe
 /// there, whatever other threads do; the files can be written to but not committed any more.
 void remove_unfinished_files() noexcept;

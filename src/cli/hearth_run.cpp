@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <iterator>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -18,6 +20,7 @@ struct Options {
   cli::CommonOptions common;
   std::string bundle, keys, input, output;
   bool stages = false;
+  service::Checkpointing keeping;
 };
 
 struct Times {
@@ -78,7 +81,33 @@ struct Results {
   Times times;
   std::size_t key_bytes = 0;
   std::vector<runtime::RunReport> reports;
+  service::KeptRun kept;
 };
+
+Json resumed_json(const service::KeptRun& kept) {
+  if (!kept.resumed) return nullptr;
+  return {{"input", kept.resumed->input}, {"instruction", kept.resumed->instruction}, {"layer", kept.resumed->layer}};
+}
+
+Json checkpoints_json(const service::KeptRun& kept) {
+  return {{"count", kept.cost.saves}, {"bytes", kept.cost.bytes}, {"seconds", kept.cost.seconds}};
+}
+
+std::string place_of(const service::ResumePoint& point) {
+  if (point.layer.empty()) return "the end";
+  return fmt::format("layer {} of input {}", cli::printable(point.layer), point.input);
+}
+
+/// None without a checkpoint folder.
+std::vector<std::pair<std::string, std::string>> checkpoint_rows(const service::KeptRun& kept) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (kept.resumed) out.emplace_back("resumed", "at " + place_of(*kept.resumed));
+  if (kept.cost.saves == 0) return out;
+  out.emplace_back("checkpoints",
+                   fmt::format("{}, {} in {}", kept.cost.saves, cli::format_bytes(static_cast<double>(kept.cost.bytes)),
+                               cli::format_seconds(kept.cost.seconds)));
+  return out;
+}
 
 Json seconds_of(const std::vector<runtime::RunReport>& reports) {
   Json out = Json::array();
@@ -129,16 +158,18 @@ std::string stage_table(const Summary& s) {
 std::string text_of(const Options& options, const Results& r, const Summary& s) {
   const std::string expected =
       fmt::format("{} on {} threads", cli::format_seconds(s.prediction.seconds), s.prediction.threads);
-  return cli::format_rows(
-      {{"output", options.output},
-       {"inputs", fmt::format("{}", r.reports.size())},
-       {"time", fmt::format("{} an input on {} threads{}", cli::format_seconds(s.time.measured), threads(),
-                            s.time.text(expected))},
-       {"time spent", fmt::format("{:.1f} % in bootstraps, {:.1f} % in linear layers, {:.1f} % in anything else",
-                                  100 * s.shares.bootstraps, 100 * s.shares.linear, 100 * s.shares.other)},
-       {"loading", fmt::format("{} for the model, {} for keys", cli::format_seconds(r.times.load),
-                               cli::format_seconds(r.times.keys))},
-       {"peak memory", cli::format_bytes(s.memory.measured) + s.memory.text(cli::format_bytes(s.memory.predicted))}});
+  std::vector<std::pair<std::string, std::string>> rows{
+      {"output", options.output},
+      {"inputs", fmt::format("{}", r.reports.size())},
+      {"time", fmt::format("{} an input on {} threads{}", cli::format_seconds(s.time.measured), threads(),
+                           s.time.text(expected))},
+      {"time spent", fmt::format("{:.1f} % in bootstraps, {:.1f} % in linear layers, {:.1f} % in anything else",
+                                 100 * s.shares.bootstraps, 100 * s.shares.linear, 100 * s.shares.other)},
+      {"loading", fmt::format("{} for the model, {} for keys", cli::format_seconds(r.times.load),
+                              cli::format_seconds(r.times.keys))},
+      {"peak memory", cli::format_bytes(s.memory.measured) + s.memory.text(cli::format_bytes(s.memory.predicted))}};
+  std::ranges::copy(checkpoint_rows(r.kept), std::back_inserter(rows));
+  return cli::format_rows(rows);
 }
 
 Json json_of(const Options& options, const service::Server& server, const Results& r, const Summary& s) {
@@ -158,6 +189,8 @@ Json json_of(const Options& options, const service::Server& server, const Result
           {"time", to_json(s.time)},
           {"memory", to_json(s.memory)},
           {"shares", {{"bootstraps", s.shares.bootstraps}, {"linear", s.shares.linear}, {"other", s.shares.other}}},
+          {"resumed_at", resumed_json(r.kept)},
+          {"checkpoints", checkpoints_json(r.kept)},
           {"stages", stages_json(s)}};
 }
 
@@ -180,8 +213,17 @@ void run(const Options& options) {
   cli::Stage running("Evaluating", count * server.prediction().seconds);
   {
     const cli::InterruptScope interrupts;
-    server.run(keys, options.input, options.output, &results.reports, running.detailed_reporter(),
-               [&] { interrupts.check(); });
+    const auto check = [&] { interrupts.check(); };
+    const auto progress = running.detailed_reporter();
+    if (options.keeping.folder.empty()) {
+      server.run(keys, options.input, options.output, &results.reports, progress, check);
+    } else {
+      service::Checkpointing keeping = options.keeping;
+      keeping.resumed = [&](const service::ResumePoint& at) {
+        if (!options.common.quiet) std::fprintf(stderr, "hearth: resumed at %s\n", place_of(at).c_str());
+      };
+      results.kept = server.run_kept(keys, options.input, options.output, keeping, &results.reports, progress, check);
+    }
   }
   results.times.run = running.finish();
   results.key_bytes = keys.keys.bytes();
@@ -200,6 +242,15 @@ int main(int argc, char** argv) {
   app.add_option("--input", options.input, "Encrypted inputs, from hearth encrypt")->required()->type_name("FILE");
   app.add_option("-o,--output", options.output, "Where to write the encrypted outputs")->required()->type_name("FILE");
   app.add_flag("--stages", options.stages, "Also print the time of every instruction, and what was predicted of it");
+  auto* const folder = app.add_option("--checkpoint", options.keeping.folder,
+                                      "Keep progress in this folder: however the run ends, the same command goes on "
+                                      "where it was. Removed once the output is there")
+                           ->type_name("DIR");
+  app.add_option("--checkpoint-every", options.keeping.every,
+                 "At least so much time between checkpoints (default 0: after every instruction worth it)")
+      ->check(CLI::NonNegativeNumber)
+      ->needs(folder)
+      ->type_name("SECONDS");
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { run(options); });
 }

@@ -50,17 +50,14 @@ Tensor clone_at(const Tensor& tensor, int level, const ckks::Evaluator& evaluato
 /// Runs one program once: holds the live values and frees each after its last use.
 class Run {
  public:
-  Run(const Program& program, const ckks::Evaluator& evaluator, const ckks::Bootstrapper* bootstrapper, Tensor input)
+  Run(const Program& program, const ckks::Evaluator& evaluator, const ckks::Bootstrapper* bootstrapper, RunState state)
       : program_(program),
         evaluator_(evaluator),
         bootstrapper_(bootstrapper),
         values_(program.instructions.size()),
-        last_use_(values_.size(), 0) {
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      for (const Value v : operands(program.instructions[i].op)) last_use_[static_cast<std::size_t>(v)] = i;
-    }
-    last_use_[static_cast<std::size_t>(program.output)] = values_.size();
-    values_[0] = std::move(input);
+        last_use_(last_uses(program)) {
+    const std::vector<std::size_t> live = live_values(program, state.next);
+    for (std::size_t k = 0; k < live.size(); ++k) values_[live[k]] = std::move(state.values[k]);
   }
 
   /// Called when a part of the current instruction begins, with the shares of it at which that begins and ends.
@@ -248,19 +245,6 @@ class Run {
   std::vector<std::size_t> last_use_;
 };
 
-void check_input(const Program& program, const ckks::Parameters& parameters, const Tensor& input) {
-  const Instruction& ins = program.input();
-  require(input.size() == static_cast<std::size_t>(ins.ciphertexts), ErrorKind::kMismatch,
-          "model \"{}\" takes {} ciphertext(s) per input, got {}", program.model, ins.ciphertexts, input.size());
-  for (const Ciphertext& c : input) {
-    require(c.parameters_id == parameters.id(), ErrorKind::kMismatch,
-            "the input was encrypted under other parameters than those of model \"{}\"", program.model);
-    require(c.parts.size() == 2 && c.level == ins.level && std::abs(c.scale / ins.scale - 1) < 1e-9,
-            ErrorKind::kMismatch, "model \"{}\" takes inputs at level {} and scale {}, got level {} and scale {}",
-            program.model, ins.level, ins.scale, c.level, c.scale);
-  }
-}
-
 }  // namespace
 
 Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::function<void(double, double)>& progress,
@@ -312,9 +296,16 @@ std::size_t Executor::plaintext_bytes() const {
 
 std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vector<Ciphertext> input,
                                       RunReport* report, const RunHooks& hooks) const {
+  RunState state;
+  state.values.push_back(std::move(input));
+  return resume(keys, std::move(state), report, hooks);
+}
+
+std::vector<Ciphertext> Executor::resume(const ckks::EvaluationKeys& keys, RunState state, RunReport* report,
+                                         const RunHooks& hooks) const {
   require(keys.parameters_id == parameters_->id(), ErrorKind::kMismatch,
           "the evaluation keys were made for other parameters than those of model \"{}\"", program_.model);
-  check_input(program_, *parameters_, input);
+  check_state(program_, *parameters_, state);
   require(hooks.costs.empty() || hooks.costs.size() == program_.instructions.size(), ErrorKind::kInvalidArgument,
           "costs of {} instructions were given for a program of {}", hooks.costs.size(), program_.instructions.size());
   ProgressMeter meter(hooks.costs.empty() ? cost_ : hooks.costs, hooks.progress, now);
@@ -323,10 +314,12 @@ std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vec
     if (hooks.checkpoint) hooks.checkpoint();
     meter.tick();
   });
-  Run run(program_, evaluator, bootstrapper_.get(), std::move(input));
+  const std::size_t first = state.next;
+  Run run(program_, evaluator, bootstrapper_.get(), std::move(state));
+  const ResultLookup result = [&](std::size_t index) -> const Tensor& { return run.result(index); };
   run.begin_part = [&](double from, double to) { meter.begin_part(from, to); };
   const double start = now();
-  for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+  for (std::size_t i = first; i < program_.instructions.size(); ++i) {
     const Instruction& ins = program_.instructions[i];
     const double begin = now();
     meter.begin(i, ins.name);
@@ -334,8 +327,9 @@ std::vector<Ciphertext> Executor::run(const ckks::EvaluationKeys& keys, std::vec
     run.step(i, prepared_[i].get());
     if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
     if (hooks.observer) hooks.observer(i, run.result(i));
+    if (hooks.save) hooks.save(i + 1, result);
   }
-  if (report) report->seconds = now() - start;
+  if (report) report->seconds += now() - start;
   meter.finish();
   return run.output();
 }

@@ -8,6 +8,7 @@
 #include "ckks/evaluator.h"
 #include "compiler/program/encoding.h"
 #include "compiler/program/program.h"
+#include "runtime/run_state.h"
 
 namespace hearth::runtime {
 
@@ -34,6 +35,8 @@ struct RunHooks {
   std::function<void(double done, double total, const std::string& layer)> progress;
   /// Every instruction's result once it is there, the input included.
   std::function<void(std::size_t instruction, const std::vector<ckks::Ciphertext>& result)> observer;
+  /// After every instruction, with the number of those done and a look at the results that live_values() then lists.
+  std::function<void(std::size_t done, const ResultLookup& result)> save;
   /// Called often, also within instructions and from several threads at once (Evaluator::set_checkpoint). What it
   /// throws ends the run, within a fraction of a second on usual rings, and leaves run() as it is.
   std::function<void()> checkpoint;
@@ -58,6 +61,10 @@ class Executor {
   /// otherwise). The executor is as good as before after a run that ended with an exception.
   std::vector<ckks::Ciphertext> run(const ckks::EvaluationKeys& keys, std::vector<ckks::Ciphertext> input,
                                     RunReport* report = nullptr, const RunHooks& hooks = {}) const;
+  /// Goes on where another run was; the result has the same bits as if that had not ended. Times are added to
+  /// `report`. Error(kMismatch) for a state of another program.
+  std::vector<ckks::Ciphertext> resume(const ckks::EvaluationKeys& keys, RunState state, RunReport* report = nullptr,
+                                       const RunHooks& hooks = {}) const;
 
  private:
   struct Prepared;

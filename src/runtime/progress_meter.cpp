@@ -22,6 +22,7 @@ ProgressMeter::ProgressMeter(std::vector<double> costs, Report report, Clock clo
 void ProgressMeter::begin(std::size_t index, const std::string& name) {
   name_ = name;
   for (; instruction_ < index; ++instruction_) before_ += costs_[instruction_];
+  if (skipped_ < 0) skipped_ = before_;
   begin_part(0, 1);
 }
 
@@ -29,7 +30,7 @@ void ProgressMeter::begin_part(double from, double to) {
   part_done_ = before_ + from * costs_[instruction_];
   part_cost_ = (to - from) * costs_[instruction_];
   part_begin_ = told_ = clock_();
-  pace_ = part_done_ > 0 ? (part_begin_ - start_) / part_done_ : 0;
+  pace_ = part_done_ > skipped_ ? (part_begin_ - start_) / (part_done_ - skipped_) : 0;
   report(part_done_);
 }
 

@@ -20,7 +20,7 @@ class ProgressMeter {
   /// `costs`: of every instruction, not negative. `report` may be empty.
   ProgressMeter(std::vector<double> costs, Report report, Clock clock);
 
-  /// Instruction `index` begins, and all before it are done.
+  /// Instruction `index` begins, and all before it are done: before the first one begun, by another run.
   void begin(std::size_t index, const std::string& name);
   /// The part from share `from` to share `to` of the current instruction begins.
   void begin_part(double from, double to);
@@ -40,6 +40,7 @@ class ProgressMeter {
   std::string name_;
   std::size_t instruction_ = 0;
   double before_ = 0;                            // costs of the instructions that are done
+  double skipped_ = -1;                          // of those that another run did; -1 before the first one
   double part_done_ = 0, part_cost_ = 0;         // costs done when the part began, and its own
   double part_begin_ = 0, told_ = 0, pace_ = 0;  // seconds, seconds, seconds a unit of cost
 };

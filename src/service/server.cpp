@@ -27,7 +27,10 @@ Server::Server(const std::filesystem::path& bundle, const ProgressFunction& prog
 ClientKeys Server::load_keys(const std::filesystem::path& file, const ProgressFunction& progress) const {
   const EvaluationKeyFile keys(file);
   require_same_model(keys.binding(), keys.name(), binding_, name_);
-  return {.binding = keys.binding(), .file = keys.name(), .keys = keys.load(*parameters_, program().keys, progress)};
+  return {.binding = keys.binding(),
+          .file = keys.name(),
+          .checksum = keys.checksum(),
+          .keys = keys.load(*parameters_, program().keys, progress)};
 }
 
 CiphertextHead Server::check_input(const CiphertextFile& input, const ClientKeys& keys) const {
@@ -42,26 +45,36 @@ CiphertextHead Server::check_input(const CiphertextFile& input, const ClientKeys
   return input.head();
 }
 
+CiphertextHead Server::output_head(CiphertextHead input) const {
+  const auto& result = program().instructions[static_cast<std::size_t>(program().output)];
+  input.role = CiphertextRole::kOutput;
+  input.seeded = false;
+  input.ciphertexts = static_cast<std::uint32_t>(result.ciphertexts);
+  return input;
+}
+
+runtime::RunHooks Server::hooks(std::uint32_t input, std::uint32_t inputs, const LayerProgress& progress,
+                                const std::function<void()>& checkpoint) const {
+  runtime::RunHooks hooks;
+  hooks.costs = predicted_costs(prediction_);
+  hooks.checkpoint = checkpoint;
+  if (progress) {
+    hooks.progress = [=, &progress](double done, double total, const std::string& layer) {
+      progress(input + done / total, inputs, layer);
+    };
+  }
+  return hooks;
+}
+
 void Server::run(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
                  std::vector<runtime::RunReport>* reports, const LayerProgress& progress,
                  const std::function<void()>& checkpoint) const {
   const CiphertextFile in(input);
-  CiphertextHead head = check_input(in, keys);
-  const auto& result = program().instructions[static_cast<std::size_t>(program().output)];
-  head.role = CiphertextRole::kOutput;
-  head.seeded = false;
-  head.ciphertexts = static_cast<std::uint32_t>(result.ciphertexts);
-  CiphertextWriter out(output, head, parameters_->spec());
+  const CiphertextHead head = check_input(in, keys);
+  CiphertextWriter out(output, output_head(head), parameters_->spec());
   for (std::uint32_t i = 0; i < head.tensors; ++i) {
     runtime::RunReport report;
-    runtime::RunHooks hooks{
-        .costs = predicted_costs(prediction_), .progress = {}, .observer = {}, .checkpoint = checkpoint};
-    if (progress) {
-      hooks.progress = [&](double done, double total, const std::string& layer) {
-        progress(i + done / total, head.tensors, layer);
-      };
-    }
-    out.add(executor_->run(keys.keys, in.read(*parameters_, i), &report, hooks));
+    out.add(executor_->run(keys.keys, in.read(*parameters_, i), &report, hooks(i, head.tensors, progress, checkpoint)));
     if (reports) reports->push_back(std::move(report));
   }
   out.finish();

@@ -3,10 +3,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "compiler/program/bundle.h"
+#include "runtime/checkpoint.h"
 #include "runtime/executor.h"
 #include "service/wire/ciphertext_file.h"
 #include "service/wire/evaluation_key_file.h"
@@ -16,8 +18,28 @@ namespace hearth::service {
 /// One client's evaluation keys, ready for one model. Immutable; thread safe.
 struct ClientKeys {
   Binding binding;
-  std::string file;  ///< for messages
+  std::string file;     ///< for messages
+  Checksum checksum{};  ///< of the file
   ckks::EvaluationKeys keys;
+};
+
+/// Where a run went on that had been ended before.
+struct ResumePoint {
+  std::uint32_t input = 0;
+  std::uint32_t instruction = 0;  ///< the number of instructions of the program once all inputs are done
+  std::string layer;
+};
+
+/// A checkpoint folder, for runs that may be ended at any moment and go on later (runtime/checkpoint.h).
+struct Checkpointing {
+  std::filesystem::path folder;  ///< empty: none
+  double every = 0;              ///< least seconds between checkpoints
+  std::function<void(const ResumePoint&)> resumed;
+};
+
+struct KeptRun {
+  std::optional<ResumePoint> resumed;
+  runtime::CheckpointCost cost;
 };
 
 /// (done, total, layer).
@@ -46,8 +68,21 @@ class Server {
            std::vector<runtime::RunReport>* reports = nullptr, const LayerProgress& progress = {},
            const std::function<void()>& checkpoint = {}) const;
 
+  /// The same with a checkpoint folder: however it was ended, a process too, the same call goes on where the folder
+  /// says, and gives the same bits. `resumed`, if not empty, is called first when it does. Reports are over all parts
+  /// of the run. The folder is left as it was made once the output is there.
+  KeptRun run_kept(const ClientKeys& keys, const std::filesystem::path& input, const std::filesystem::path& output,
+                   const Checkpointing& keeping, std::vector<runtime::RunReport>* reports = nullptr,
+                   const LayerProgress& progress = {}, const std::function<void()>& checkpoint = {}) const;
+
  private:
   CiphertextHead check_input(const CiphertextFile& input, const ClientKeys& keys) const;
+  CiphertextHead output_head(CiphertextHead input) const;
+  runtime::RunHooks hooks(std::uint32_t input, std::uint32_t inputs, const LayerProgress& progress,
+                          const std::function<void()>& checkpoint) const;
+  runtime::RunReport report_of(const std::vector<double>& seconds) const;
+  runtime::Checkpoint open_checkpoint(const ClientKeys& keys, const CiphertextFile& input,
+                                      const Checkpointing& keeping) const;
 
   std::string name_;
   Binding binding_;

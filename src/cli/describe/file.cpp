@@ -147,6 +147,8 @@ void describe_contents(Description& out, const ContainerReader& file, const fs::
     case FileKind::kParameters:
       return add_parameters(out, service::read_parameter_section(file));
     case FileKind::kPublicKey:
+    case FileKind::kCheckpoint:
+    case FileKind::kCheckpointValue:
       return;
   }
 }

@@ -58,6 +58,8 @@ class CiphertextFile {
   const CiphertextHead& head() const { return head_; }
   const ckks::ParameterSpec& parameters() const { return spec_; }
   const std::string& name() const { return file_.name(); }
+  /// Tells contents apart, see ContainerReader::table_checksum.
+  const Checksum& checksum() const { return file_.table_checksum(); }
 
   /// Error(kMismatch) naming what the file holds instead.
   void require_role(CiphertextRole role) const;

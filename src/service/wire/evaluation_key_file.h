@@ -45,6 +45,8 @@ class EvaluationKeyFile {
   const ckks::ParameterSpec& parameters() const { return spec_; }
   const std::vector<ckks::KeyName>& keys() const { return names_; }
   const std::string& name() const { return file_.name(); }
+  /// Tells contents apart, see ContainerReader::table_checksum.
+  const Checksum& checksum() const { return file_.table_checksum(); }
 
   /// Reads the keys in `needed`, several at once; others are left in the file. They are expanded where making their
   /// random halves again and again would slow evaluation down (ring::uniform_is_fast()). Memory: the keys plus one
