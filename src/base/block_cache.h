@@ -6,7 +6,7 @@ namespace hearth {
 
 /// Blocks of memory straight from the kernel, at least kMappedBlock bytes each. Freed ones are kept for the next of
 /// their size, which then need no fresh pages, and given back when they are many or a limit asks for it. Thread safe.
-inline constexpr std::size_t kMappedBlock = std::size_t{256} << 10;
+inline constexpr std::size_t kMappedBlock = std::size_t{64} << 10;
 
 /// What a block of `bytes` takes: whole pages.
 std::size_t mapped_bytes(std::size_t bytes);

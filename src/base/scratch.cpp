@@ -45,7 +45,7 @@ Buffer<std::byte> acquire_scratch(std::size_t bytes) {
 void release_scratch(Buffer<std::byte> block) noexcept {
   if (shared(block.size())) return;
   IdleBlocks& list = idle();
-  if (block.empty() || list.bytes + block.size() > kScratchKept) return;
+  if (block.empty() || list.bytes + block.size() > (memory_limit() != 0 ? kScratchKeptLimited : kScratchKept)) return;
   try {
     const std::size_t size = block.size();
     list.blocks.push_back(std::move(block));

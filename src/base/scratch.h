@@ -14,7 +14,7 @@ namespace hearth {
 /// put secrets in scratch. Prefer the Scratch class.
 Buffer<std::byte> acquire_scratch(std::size_t bytes);
 void release_scratch(Buffer<std::byte> block) noexcept;
-inline constexpr std::size_t kScratchKept = std::size_t{64} << 20;
+inline constexpr std::size_t kScratchKept = std::size_t{64} << 20, kScratchKeptLimited = std::size_t{2} << 20;
 
 /// Uninitialised array of `size` elements for the time of a scope, aligned as Buffer is. Safe inside nested parallel
 /// loops: a task that this thread runs while it waits gets blocks of its own.

@@ -22,6 +22,13 @@ std::size_t peak_rss_bytes() {
   return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
 }
 
+std::size_t rss_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t whole = 0, resident = 0;
+  file >> whole >> resident;
+  return file ? resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
 std::string cpu_model() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {

@@ -8,6 +8,9 @@ namespace hearth {
 /// Most memory this process ever had resident, as the kernel counts it, in bytes.
 std::size_t peak_rss_bytes();
 
+/// Memory that this process has resident now, in bytes; 0 if it cannot be told.
+std::size_t rss_bytes();
+
 /// The processor's name as the kernel knows it, e.g. "AMD EPYC 9654 96-Core Processor"; "unknown processor" without
 /// one.
 std::string cpu_model();

@@ -28,11 +28,10 @@ void PackedDiagonals::set(std::size_t diagonal, const ring::Poly& values) {
   }
 }
 
-void PackedDiagonals::move_to(std::shared_ptr<const RowSource> source) {
+void PackedDiagonals::read_from(std::shared_ptr<const RowSource> source) {
   require(source->limbs() == limbs_ && source->rows() == rows(), ErrorKind::kInternal,
-          "diagonals of {} limbs and {} rows moved to {} and {}", limbs_, rows(), source->limbs(), source->rows());
+          "diagonals of {} limbs and {} rows read from {} and {}", limbs_, rows(), source->limbs(), source->rows());
   source_ = std::move(source);
-  data_ = {};
 }
 
 PackedDiagonals::Limb::Limb(const PackedDiagonals& all, std::size_t j) : all_(all), limb_(j) {

@@ -32,8 +32,10 @@ class PackedDiagonals {
   void set(std::size_t diagonal, const ring::Poly& values);
   /// All diagonals of a limb: words() residues. Only while they are in memory.
   const std::uint32_t* limb(std::size_t j) const { return data_.data() + j * words_; }
-  /// From now on they are read from `source`, whose limbs hold what limb() gave.
-  void move_to(std::shared_ptr<const RowSource> source);
+  /// From now on they are read from `source`, whose limbs will hold what limb() gives.
+  void read_from(std::shared_ptr<const RowSource> source);
+  /// Frees the memory of what is read from elsewhere.
+  void release() { data_ = {}; }
 
   /// The diagonals of one limb for the time of a scope.
   class Limb {

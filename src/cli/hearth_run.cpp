@@ -8,6 +8,8 @@
 #include "base/system.h"
 #include "cli/common/command.h"
 #include "cli/common/process.h"
+#include "cli/serve/residency.h"
+#include "memory/tier_spec.h"
 #include "service/server.h"
 
 // The server's side of Hearth as a command. Links no code that knows a secret key.
@@ -18,7 +20,7 @@ using cli::Json;
 
 struct Options {
   cli::CommonOptions common;
-  std::string bundle, keys, input, output;
+  std::string bundle, keys, input, output, memory, tier;
   bool stages = false;
   service::Checkpointing keeping;
 };
@@ -191,21 +193,35 @@ Json json_of(const Options& options, const service::Server& server, const Result
           {"shares", {{"bootstraps", s.shares.bootstraps}, {"linear", s.shares.linear}, {"other", s.shares.other}}},
           {"resumed_at", resumed_json(r.kept)},
           {"checkpoints", checkpoints_json(r.kept)},
+          {"residency", server.residency() != nullptr ? cli::to_json(*server.residency()) : Json()},
           {"stages", stages_json(s)}};
 }
 
 void print(const Options& options, const service::Server& server, const Results& results) {
   const Summary summary(server, results);
   cli::emit(options.common, json_of(options, server, results, summary),
-            text_of(options, results, summary) + (options.stages ? stage_table(summary) : ""));
+            text_of(options, results, summary) +
+                (server.residency() != nullptr ? cli::residency_text(*server.residency()) : "") +
+                (options.stages ? stage_table(summary) : ""));
+}
+
+service::Server open_server(const Options& options, const service::ProgressFunction& progress) {
+  if (options.memory.empty()) return service::Server(options.bundle, progress);
+  runtime::MemoryOptions memory{.limit = memory::parse_size(options.memory), .tier = nullptr};
+  if (!options.tier.empty()) memory.tier = memory::make_tier(memory::parse_tier_spec(options.tier));
+  return service::Server(options.bundle, std::move(memory), progress);
 }
 
 void run(const Options& options) {
   cli::require_no_input(options.output, {options.bundle, options.keys, options.input});
   Results results;
   cli::Stage loading("Loading the model");
-  const service::Server server(options.bundle, loading.reporter());
+  const service::Server server = open_server(options, loading.reporter());
   results.times.load = loading.finish();
+  if (server.residency() != nullptr && !options.common.quiet && !options.common.json) {
+    fmt::print("{}", cli::forecast_text(server.residency()->forecast()));
+    std::fflush(stdout);
+  }
   cli::Stage reading("Loading keys");
   const service::ClientKeys keys = server.load_keys(options.keys, reading.reporter());
   results.times.keys = reading.finish();
@@ -251,6 +267,15 @@ int main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber)
       ->needs(folder)
       ->type_name("SECONDS");
+  auto* const memory = app.add_option("--memory", options.memory,
+                                      "DRAM that the whole process may take, e.g. 4GiB; what does not fit goes to the "
+                                      "tier, as planned before the run (default: as much as it takes)")
+                           ->type_name("SIZE");
+  app.add_option("--tier", options.tier,
+                 "Where to keep what does not fit: nvme:/folder:60GiB, dax:/mnt/pmem:60GiB, numa:1:60GiB or "
+                 "emulated:optane_pmem_100:60GiB")
+      ->needs(memory)
+      ->type_name("KIND:WHERE:SIZE");
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { run(options); });
 }

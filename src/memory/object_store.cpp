@@ -220,8 +220,8 @@ void ObjectStore::load(std::uint32_t object, Starts& starts) {
            (count + 1) * row_bytes_ <= kLargestTransfer) {
       ++count;
     }
-    starts.push_back({object,
-                      {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
+    starts.push_back(
+        {object, {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
     ++o.transfers;
     ++in_flight_;
     i += count;
@@ -237,7 +237,7 @@ void ObjectStore::pump(Starts& starts) {
     const std::uint32_t use = plan_->fetches[next_fetch_], object = sequence_->uses[use].object;
     Object& o = objects_[object];
     const std::uint32_t next = next_use(object);
-    if (next == kNoUse || next > use) continue;  // has been used already
+    if (next == kNoUse || next > use) continue;                           // has been used already
     if (next < use || (o.state != State::kAbsent && o.pins > 0)) return;  // an earlier use is still to come or to end
     o.planned = true;
     if (o.state != State::kAbsent) continue;
@@ -304,8 +304,8 @@ void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mu
     load(object, starts);
   } else {
     drop(object);
-    o.error = std::make_exception_ptr(Error(
-        ErrorKind::kCorrupt, fmt::format("tier {} gave back other data than were written to it", tier_->name())));
+    o.error = std::make_exception_ptr(
+        Error(ErrorKind::kCorrupt, fmt::format("tier {} gave back other data than were written to it", tier_->name())));
   }
   changed_.notify_all();
 }

@@ -21,18 +21,18 @@ struct StoreFigures {
   std::uint64_t read_bytes = 0;     ///< from the tier
   std::uint64_t written_bytes = 0;  ///< to it, loading included
   std::uint64_t fetches = 0;
-  std::uint64_t unplanned = 0;  ///< fetches that no plan had foreseen, or not yet: uses came in another order
-  std::uint64_t retries = 0;    ///< transfers repeated after an error or a wrong checksum
-  std::uint64_t waits = 0;      ///< uses that had to wait
-  double wait_seconds = 0;      ///< summed over threads
+  std::uint64_t unplanned = 0;    ///< fetches that no plan had foreseen, or not yet: uses came in another order
+  std::uint64_t retries = 0;      ///< transfers repeated after an error or a wrong checksum
+  std::uint64_t waits = 0;        ///< uses that had to wait
+  double wait_seconds = 0;        ///< summed over threads
   double first_wait_seconds = 0;  ///< of that: for objects that no use had needed before
   std::array<std::uint64_t, kObjectClasses> resident_bytes{}, peak_bytes{};  ///< by class
   std::uint64_t peak_total = 0;
 };
 
 /// Large objects within a budget of DRAM, the rest of them on a tier, moved by a plan. Objects are rows of equal length
-/// that are written once and then read in every run. While a run lasts, uses come in about the order of the plan, from any
-/// thread; a use that comes out of order is served all the same. Data from the tier are verified. Thread safe.
+/// that are written once and then read in every run. While a run lasts, uses come in about the order of the plan, from
+/// any thread; a use that comes out of order is served all the same. Data from the tier are verified. Thread safe.
 class ObjectStore {
  public:
   struct Options {

@@ -1,14 +1,16 @@
 #include "runtime/executor.h"
 
+#include <malloc.h>
+
+#include <algorithm>
+#include <array>
 #include <chrono>
-#include <cmath>
-#include <optional>
 #include <utility>
 
+#include "base/block_cache.h"
+#include "base/dry_run.h"
 #include "base/error.h"
-#include "base/parallel.h"
-#include "ckks/linear_map_streamed.h"
-#include "ckks/polynomial.h"
+#include "base/system.h"
 #include "compiler/program/work.h"
 #include "runtime/progress_meter.h"
 
@@ -18,16 +20,13 @@ using namespace compiler;  // NOLINT: the program's vocabulary
 using ckks::Ciphertext;
 using Tensor = std::vector<Ciphertext>;
 
-/// What is made ahead for one instruction: for a linear one, either of the maps, or what its map is made of when its
-/// turn comes.
-struct Executor::Prepared {
-  std::optional<ckks::PreparedLinearMap> map;
-  std::optional<ckks::StreamedLinearMap> streamed;
-  std::shared_ptr<const ckks::LinearMapSource> source;
-  std::vector<ckks::Plaintext> constants;  // bias or added vectors, one a ciphertext
-};
-
 namespace {
+
+/// Of a budget, the share that a linear map may hold while it is evaluated.
+constexpr std::uint64_t kLinearShare = 8, kGridShare = 4;
+
+/// What a run takes for small things besides: stacks, lists.
+constexpr std::uint64_t kSmallBlocks = std::uint64_t{6} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -38,211 +37,28 @@ std::vector<ckks::Plaintext> encode_all(const ckks::Encoder& encoder, const std:
   return encoded;
 }
 
-Tensor clone_at(const Tensor& tensor, int level, const ckks::Evaluator& evaluator) {
-  Tensor copy;
-  for (const Ciphertext& c : tensor) {
-    copy.push_back(c.clone());
-    evaluator.drop_to_level_inplace(copy.back(), level);
-  }
-  return copy;
+/// Of what an instruction's map may hold, under a limit if that is not 0.
+std::size_t map_memory(std::size_t usual, std::uint64_t limit, std::uint64_t share) {
+  return limit == 0 ? usual : std::min<std::size_t>(usual, limit / share);
 }
 
-/// Runs one program once: holds the live values and frees each after its last use.
-class Run {
+/// The store while a run lasts, if there is one.
+class StoreScope {
  public:
-  Run(const Program& program, const ckks::Evaluator& evaluator, const ckks::Bootstrapper* bootstrapper, RunState state)
-      : program_(program),
-        evaluator_(evaluator),
-        bootstrapper_(bootstrapper),
-        values_(program.instructions.size()),
-        last_use_(last_uses(program)) {
-    const std::vector<std::size_t> live = live_values(program, state.next);
-    for (std::size_t k = 0; k < live.size(); ++k) values_[live[k]] = std::move(state.values[k]);
+  StoreScope(Residency* residency, std::mutex& mutex, std::size_t first) : residency_(residency) {
+    if (residency_ == nullptr) return;
+    lock_ = std::unique_lock(mutex);
+    residency_->begin(first);
   }
-
-  /// Called when a part of the current instruction begins, with the shares of it at which that begins and ends.
-  std::function<void(double, double)> begin_part;
-
-  /// Of an instruction that has been evaluated, until its last use.
-  const Tensor& result(std::size_t index) const { return values_[index]; }
-  Tensor output() { return std::move(values_[static_cast<std::size_t>(program_.output)]); }
-
-  template <typename Prepared>
-  void step(std::size_t index, const Prepared* prepared) {
-    const Instruction& ins = program_.instructions[index];
-    if (index > 0) {
-      Tensor result = std::visit([&](const auto& op) { return evaluate(op, ins, index, prepared); }, ins.op);
-      for (Ciphertext& c : result) {
-        require(c.level == ins.level && std::abs(c.scale / ins.scale - 1) < 1e-6, ErrorKind::kInternal,
-                "instruction {} (\"{}\") gave level {} scale {}, the program says level {} scale {}", index, ins.name,
-                c.level, c.scale, ins.level, ins.scale);
-        c.scale = ins.scale;
-      }
-      values_[index] = std::move(result);
-    }
-    for (const Value v : operands(ins.op)) {
-      if (last_use_[static_cast<std::size_t>(v)] == index) values_[static_cast<std::size_t>(v)].clear();
-    }
+  ~StoreScope() {
+    if (residency_ != nullptr) residency_->end();
   }
+  StoreScope(const StoreScope&) = delete;
+  StoreScope& operator=(const StoreScope&) = delete;
 
  private:
-  const Tensor& value(Value v) const { return values_[static_cast<std::size_t>(v)]; }
-
-  /// The operand at the working level: moved when this is its last use, copied otherwise.
-  Tensor take(Value v, int level, std::size_t index) {
-    Tensor& held = values_[static_cast<std::size_t>(v)];
-    if (last_use_[static_cast<std::size_t>(v)] != index) return clone_at(held, level, evaluator_);
-    for (Ciphertext& c : held) evaluator_.drop_to_level_inplace(c, level);
-    return std::move(held);
-  }
-
-  /// The operand at the working level for reading: in place when it is there already.
-  const Tensor& read(Value v, int level, Tensor& storage) const {
-    const Tensor& held = value(v);
-    if (held.front().level == level) return held;
-    storage = clone_at(held, level, evaluator_);
-    return storage;
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const InputOp&, const Instruction&, std::size_t, const Prepared*) {
-    fail(ErrorKind::kInternal, "an input instruction inside a program");
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const LinearOp& op, const Instruction& ins, std::size_t, const Prepared* prepared) {
-    Tensor storage;
-    const Tensor& x = read(op.x, ins.work_level, storage);
-    Tensor out = multiply(op, ins, *prepared, x);
-    parallel_for(0, out.size(), [&](std::size_t i) {
-      for (const int steps : op.folds) evaluator_.add_inplace(out[i], evaluator_.rotate(out[i], steps));
-      evaluator_.rescale_inplace(out[i]);
-      out[i].scale = ins.scale;
-      if (prepared->constants.empty()) return add_bias(op, static_cast<int>(i), out[i]);
-      evaluator_.add_plain_inplace(out[i], prepared->constants[i]);
-    });
-    return out;
-  }
-
-  template <typename Prepared>
-  Tensor multiply(const LinearOp& op, const Instruction& ins, const Prepared& prepared, const Tensor& x) const {
-    if (prepared.map) return prepared.map->apply(evaluator_, x);
-    if (prepared.streamed) return prepared.streamed->apply(evaluator_, x);
-    const ckks::PreparedLinearMap map(evaluator_.encoder(), evaluator_.parameters(), *prepared.source, op.plan,
-                                      ins.work_level, op.plain_scale, kGridMemory);
-    return map.apply(evaluator_, x);
-  }
-
-  /// Where it was not encoded ahead: margins make the vectors of biases long.
-  void add_bias(const LinearOp& op, int ciphertext, Ciphertext& c) const {
-    const std::vector<double> bias = bias_of(op, ciphertext);
-    if (bias.empty()) return;
-    evaluator_.add_plain_inplace(c, evaluator_.encoder().encode(bias, c.scale, c.parts[0].basis(), false));
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const AddOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
-    Tensor storage;
-    const Tensor* b = &read(op.b, ins.work_level, storage);
-    if (op.a == op.b && b == &value(op.b)) {
-      storage = clone_at(*b, ins.work_level, evaluator_);
-      b = &storage;
-    }
-    Tensor a = take(op.a, ins.work_level, index);
-    parallel_for(0, a.size(), [&](std::size_t i) {
-      a[i].scale = (*b)[i].scale;
-      op.subtract ? evaluator_.sub_inplace(a[i], (*b)[i]) : evaluator_.add_inplace(a[i], (*b)[i]);
-    });
-    return a;
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const MultiplyOp& op, const Instruction& ins, std::size_t, const Prepared*) {
-    Tensor storage_a, storage_b;
-    const Tensor& a = read(op.a, ins.work_level, storage_a);
-    const Tensor& b = read(op.b, ins.work_level, storage_b);
-    Tensor out(a.size());
-    parallel_for(0, a.size(), [&](std::size_t i) {
-      out[i] = evaluator_.multiply(a[i], b[i]);
-      evaluator_.relinearize_rescale_inplace(out[i]);
-    });
-    return out;
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const QuadraticOp& op, const Instruction& ins, std::size_t, const Prepared*) {
-    Tensor storage;
-    const Tensor& x = read(op.x, ins.work_level, storage);
-    Tensor out(x.size());
-    parallel_for(0, x.size(), [&](std::size_t i) {
-      out[i] = evaluator_.square(x[i]);
-      if (op.linear != 0) {
-        Ciphertext linear = x[i].clone();
-        evaluator_.mul_constant_inplace(linear, op.linear, x[i].scale);
-        evaluator_.add_inplace(out[i], linear);
-      }
-      evaluator_.relinearize_rescale_inplace(out[i]);
-      if (op.negate) evaluator_.negate_inplace(out[i]);
-      out[i].scale *= op.scale_factor;
-      if (op.constant != 0) evaluator_.add_constant_inplace(out[i], op.constant);
-    });
-    (void)ins;
-    return out;
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const PolynomialOp& op, const Instruction& ins, std::size_t, const Prepared*) {
-    Tensor storage;
-    const Tensor& x = read(op.x, ins.work_level, storage);
-    Tensor out(x.size());
-    parallel_for(0, x.size(), [&](std::size_t i) {
-      out[i] =
-          ckks::evaluate_polynomial(evaluator_, x[i], op.coefficients, ckks::PolynomialBasis::kMonomial, ins.scale);
-    });
-    return out;
-  }
-
-  /// Two ciphertexts share a bootstrap, as its real and imaginary parts.
-  template <typename Prepared>
-  Tensor evaluate(const ActivationOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
-    const Tensor x = take(op.x, ins.work_level, index);
-    Tensor out;
-    for (std::size_t i = 0; i < x.size(); i += 2) {
-      const std::span pair = std::span(x).subspan(i, std::min<std::size_t>(2, x.size() - i));
-      const auto all = static_cast<double>(x.size());
-      if (begin_part) begin_part(static_cast<double>(i) / all, static_cast<double>(i + pair.size()) / all);
-      std::vector<ckks::SlotVectors> series;
-      for (std::size_t k = 0; k < pair.size(); ++k) series.push_back(series_of(op, i + k));
-      for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, series, ins.scale)) {
-        evaluator_.drop_to_level_inplace(c, ins.level);
-        out.push_back(std::move(c));
-      }
-    }
-    return out;
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const AddPlainOp& op, const Instruction& ins, std::size_t index, const Prepared* prepared) {
-    Tensor x = take(op.x, ins.work_level, index);
-    parallel_for(0, x.size(), [&](std::size_t i) { evaluator_.add_plain_inplace(x[i], prepared->constants[i]); });
-    return x;
-  }
-
-  template <typename Prepared>
-  Tensor evaluate(const JoinOp& op, const Instruction& ins, std::size_t, const Prepared*) {
-    Tensor out;
-    for (const auto& part : op.parts) {
-      out.push_back(value(part.value)[static_cast<std::size_t>(part.ciphertext)].clone());
-      evaluator_.drop_to_level_inplace(out.back(), ins.work_level);
-    }
-    return out;
-  }
-
-  const Program& program_;
-  const ckks::Evaluator& evaluator_;
-  const ckks::Bootstrapper* bootstrapper_;
-  std::vector<Tensor> values_;
-  std::vector<std::size_t> last_use_;
+  Residency* residency_;
+  std::unique_lock<std::mutex> lock_;
 };
 
 }  // namespace
@@ -250,36 +66,183 @@ class Run {
 Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::function<void(double, double)>& progress,
                    std::size_t encoded_budget)
     : parameters_(std::move(parameters)), program_(std::move(program)) {
-  check(program_, *parameters_);
+  take_weights(encoded_budget);
   if (program_.bootstrap) bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap);
-  const ckks::Encoder encoder(parameters_);
-  const auto total = static_cast<double>(program_.instructions.size());
+  for (std::size_t i = 0; i < prepared_.size(); ++i) {
+    prepare(i);
+    if (progress) progress(static_cast<double>(i + 1), static_cast<double>(prepared_.size()));
+  }
+}
+
+Executor::Executor(ckks::ParametersPtr parameters, Program program, MemoryOptions memory,
+                   const std::vector<double>& seconds, const std::function<void(double, double)>& progress)
+    : parameters_(std::move(parameters)), program_(std::move(program)) {
+  limit_ = memory.limit;
+  // Without a tier weights are encoded in every run, to leave the memory to keys.
+  take_weights(memory.tier ? kEncodedBudget : 0);
+  plan_memory(std::move(memory), seconds);
+  for (std::size_t i = 0; i < prepared_.size(); ++i) {
+    const bool adds = std::holds_alternative<AddPlainOp>(program_.instructions[i].op);
+    if (map_rows_[i] || adds) prepare(i);
+    if (map_rows_[i]) {
+      store_diagonals(prepared_[i]->map->diagonals(), *map_rows_[i]);
+      prepared_[i]->map->diagonals().read_from(map_rows_[i]);
+      prepared_[i]->source.reset();
+    }
+    if (progress) progress(static_cast<double>(i + 1), static_cast<double>(prepared_.size()));
+  }
+}
+
+void Executor::take_weights(std::size_t encoded_budget) {
+  check(program_, *parameters_);
   const std::vector<bool> ahead = encoded_ahead(program_, *parameters_, encoded_budget);
   for (const Work& work : count_work(program_, *parameters_)) cost_.push_back(nominal_cost(work, *parameters_));
   for (Instruction& ins : program_.instructions) {
-    auto prepared = std::make_unique<Prepared>();
-    const ring::Basis basis = parameters_->q_basis(ins.level);
-    if (auto* op = std::get_if<LinearOp>(&ins.op)) {
-      const ckks::Hoisting hoisting = streamed_hoisting(ins, *parameters_);
-      const bool at_once = encoded_at_once(ins, *parameters_);
-      const auto source = take_source(op->map);
-      if (ahead[prepared_.size()]) {
-        prepared->map.emplace(encoder, *parameters_, *source, op->plan, ins.work_level, op->plain_scale);
-      } else if (at_once) {
-        prepared->source = source;
-      } else {
-        prepared->streamed.emplace(*parameters_, source, op->plan, ins.work_level, op->plain_scale,
-                                   ckks::kLinearMapMemory, hoisting);
-      }
-      prepared->constants = encode_all(encoder, op->bias, ins.scale, basis);
-    } else if (const auto* add = std::get_if<AddPlainOp>(&ins.op)) {
-      prepared->constants = encode_all(encoder, add->constants, ins.scale, basis);
-    } else {
-      prepared.reset();
-    }
-    prepared_.push_back(std::move(prepared));
-    if (progress) progress(static_cast<double>(prepared_.size()), total);
+    prepared_.push_back(nullptr);
+    auto* const op = std::get_if<LinearOp>(&ins.op);
+    if (op == nullptr && !std::holds_alternative<AddPlainOp>(ins.op)) continue;
+    prepared_.back() = std::make_unique<Prepared>();
+    if (op == nullptr) continue;
+    prepared_.back()->ahead = ahead[prepared_.size() - 1];
+    prepared_.back()->at_once = encoded_at_once(ins, *parameters_);
+    prepared_.back()->hoisting = streamed_hoisting(ins, *parameters_);
+    prepared_.back()->source = take_source(op->map);
   }
+}
+
+/// Encodes what is to be encoded ahead of an instruction. Weights that lie elsewhere once encoded are kept.
+void Executor::prepare(std::size_t index) {
+  const Instruction& ins = program_.instructions[index];
+  Prepared* const prepared = prepared_[index].get();
+  if (prepared == nullptr) return;
+  const ckks::Encoder encoder(parameters_);
+  const ring::Basis basis = parameters_->q_basis(ins.level);
+  if (const auto* add = std::get_if<AddPlainOp>(&ins.op)) {
+    prepared->constants = encode_all(encoder, add->constants, ins.scale, basis);
+    return;
+  }
+  const auto& op = std::get<LinearOp>(ins.op);
+  const std::size_t memory = map_memory(ckks::kLinearMapMemory, limit_, kLinearShare);
+  prepared->memory = map_memory(kGridMemory, limit_, kGridShare);
+  if (prepared->ahead) {
+    prepared->map.emplace(encoder, *parameters_, *prepared->source, op.plan, ins.work_level, op.plain_scale, memory);
+    if (limit_ == 0) prepared->source.reset();
+  } else if (!prepared->at_once) {
+    prepared->streamed.emplace(*parameters_, std::exchange(prepared->source, nullptr), op.plan, ins.work_level,
+                               op.plain_scale, memory, prepared->hoisting);
+  }
+  if (limit_ == 0) prepared->constants = encode_all(encoder, op.bias, ins.scale, basis);
+}
+
+void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seconds) {
+  residency_ = std::make_unique<Residency>(parameters_->n());
+  record();
+  trim_idle_blocks(0);
+  malloc_trim(0);
+  const std::size_t held = allocated_bytes(), resident = rss_bytes();
+  const std::uint64_t process = (resident > held ? resident - held : 0) + kSmallBlocks;
+  residency_->plan(std::move(memory), seconds, process, held);
+  set_memory_limit(limit_ - process);
+  if (!program_.bootstrap) return;
+  const auto store = [&](std::size_t factor, ckks::PackedDiagonals& diagonals) {
+    store_diagonals(diagonals, *factor_rows_[factor]);
+    diagonals.read_from(factor_rows_[factor]);
+  };
+  bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap, store);
+}
+
+/// Goes through the program in dry runs.
+void Executor::record() {
+  const DryRun dry;
+  const ckks::EvaluationKeys keys = recorded_keys();
+  std::size_t largest = 0;
+  for (const auto& [name, rows] : key_rows_) {
+    largest = std::max(largest, rows->limbs() * rows->rows() * parameters_->n() * sizeof(std::uint32_t));
+  }
+  for (std::size_t i = 0; i < prepared_.size(); ++i) {
+    prepare(i);
+    map_rows_.push_back(nullptr);
+    if (!prepared_[i] || !prepared_[i]->map) continue;
+    ckks::PackedDiagonals& diagonals = prepared_[i]->map->diagonals();
+    map_rows_.back() = residency_->add(memory::ObjectClass::kPlaintext, diagonals.limbs(), diagonals.rows());
+    largest = std::max(largest, diagonals.bytes());
+    diagonals.read_from(map_rows_.back());
+    diagonals.release();
+  }
+  const auto factor = [&](std::size_t, ckks::PackedDiagonals& diagonals) {
+    largest = std::max(largest, diagonals.bytes());
+    factor_rows_.push_back(residency_->add(memory::ObjectClass::kPlaintext, diagonals.limbs(), diagonals.rows()));
+    diagonals.read_from(factor_rows_.back());
+    diagonals.release();
+  };
+  if (program_.bootstrap) {
+    bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap, factor);
+  }
+  // While keys and diagonals are loaded: as they are read, and as they are stored.
+  residency_->record_working_bytes(2 * largest + kSmallBlocks);
+  const ckks::Evaluator evaluator(parameters_, &keys);
+  const Instruction& in = program_.input();
+  RunState state;
+  state.values.emplace_back();
+  for (int c = 0; c < in.ciphertexts; ++c) {
+    Ciphertext input{.parts = {}, .level = in.level, .scale = in.scale, .parameters_id = parameters_->id()};
+    for (int part = 0; part < 2; ++part) {
+      input.parts.emplace_back(parameters_->n(), parameters_->q_basis(in.level), ring::Domain::kNtt);
+    }
+    state.values.back().push_back(std::move(input));
+  }
+  Run run(program_, evaluator, bootstrapper_.get(), std::move(state));
+  for (std::size_t i = 0; i < prepared_.size(); ++i) {
+    residency_->record_instruction(i);
+    run.step(i, prepared_[i].get());
+    residency_->record_working_bytes(DryRun::take_peak_bytes());
+  }
+  residency_->record_instruction(prepared_.size());
+}
+
+/// The program's keys, as sources of rows without contents.
+ckks::EvaluationKeys Executor::recorded_keys() {
+  ckks::EvaluationKeys keys;
+  keys.parameters_id = parameters_->id();
+  for (const ckks::KeyName& name : ckks::key_names(program_.keys, parameters_->key_set_count() - 1)) {
+    const int level = parameters_->spec().key_sets[static_cast<std::size_t>(name.set)].max_level;
+    const auto rows =
+        residency_->add(memory::ObjectClass::kEvaluationKey, parameters_->qp_basis(level, name.set).size(),
+                        parameters_->digits(name.set, level).size());
+    key_rows_.emplace(name, rows);
+    keys.insert(name, {.set = name.set, .b = {}, .a = {}, .seed = {}, .rows = rows});
+  }
+  return keys;
+}
+
+ckks::SwitchingKey Executor::store_key(const ckks::KeyName& name, const ckks::SwitchingKey& key) const {
+  const auto found = key_rows_.find(name);
+  require(found != key_rows_.end(), ErrorKind::kInternal, "a key that the program does not know was to be stored");
+  const ckks::RowSource& rows = *found->second;
+  require(key.set == name.set && key.b.size() == rows.rows(), ErrorKind::kMismatch,
+          "a key of set {} with {} digits was to be stored, expected set {} and {} digits", key.set, key.b.size(),
+          name.set, rows.rows());
+  for (std::size_t limb = 0; limb < rows.limbs(); ++limb) {
+    std::vector<const std::uint32_t*> digits;
+    for (const ring::Poly& digit : key.b) digits.push_back(digit.limb(limb));
+    residency_->put(rows, limb, digits);
+  }
+  return {.set = key.set, .b = {}, .a = {}, .seed = key.seed, .rows = found->second};
+}
+
+void Executor::store_diagonals(ckks::PackedDiagonals& diagonals, const ckks::RowSource& source) const {
+  const std::size_t n = parameters_->n(), whole = diagonals.words() / n;
+  Buffer<std::uint32_t> last = Buffer<std::uint32_t>::zeros(n);
+  for (std::size_t limb = 0; limb < diagonals.limbs(); ++limb) {
+    std::vector<const std::uint32_t*> rows;
+    for (std::size_t r = 0; r < whole; ++r) rows.push_back(diagonals.limb(limb) + r * n);
+    if (diagonals.rows() > whole) {
+      std::copy_n(diagonals.limb(limb) + whole * n, diagonals.words() - whole * n, last.data());
+      rows.push_back(last.data());
+    }
+    residency_->put(source, limb, rows);
+  }
+  diagonals.release();
 }
 
 Executor::~Executor() = default;
@@ -315,6 +278,7 @@ std::vector<Ciphertext> Executor::resume(const ckks::EvaluationKeys& keys, RunSt
     meter.tick();
   });
   const std::size_t first = state.next;
+  const StoreScope store(residency_.get(), one_run_, first);
   Run run(program_, evaluator, bootstrapper_.get(), std::move(state));
   const ResultLookup result = [&](std::size_t index) -> const Tensor& { return run.result(index); };
   run.begin_part = [&](double from, double to) { meter.begin_part(from, to); };

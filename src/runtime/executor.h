@@ -1,13 +1,17 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "ckks/evaluator.h"
 #include "compiler/program/encoding.h"
 #include "compiler/program/program.h"
+#include "runtime/residency.h"
+#include "runtime/run.h"
 #include "runtime/run_state.h"
 
 namespace hearth::runtime {
@@ -51,11 +55,22 @@ class Executor {
   Executor(ckks::ParametersPtr parameters, compiler::Program program,
            const std::function<void(double, double)>& progress = {},
            std::size_t encoded_budget = compiler::kEncodedBudget);
+  /// Within a budget of memory, of the whole process from now on (base/buffer.h): keys and encoded weights lie in a
+  /// store that moves them as planned. `seconds`: predicted by instruction, empty if unknown; plans rest on them. Runs
+  /// are then one at a time, with the keys stored last. Error(kResource) naming the smallest budget below it.
+  Executor(ckks::ParametersPtr parameters, compiler::Program program, MemoryOptions memory,
+           const std::vector<double>& seconds, const std::function<void(double, double)>& progress = {});
   ~Executor();
 
   /// The program without its weights, which were taken.
   const compiler::Program& program() const { return program_; }
   std::size_t plaintext_bytes() const;
+  /// Null without a budget.
+  const Residency* residency() const { return residency_.get(); }
+
+  /// Puts a key into the store and returns one that is read from there. Only with a budget; a key that the program does
+  /// not use is returned without contents. Distinct keys may be stored at once.
+  ckks::SwitchingKey store_key(const ckks::KeyName& name, const ckks::SwitchingKey& key) const;
 
   /// Evaluates on the input's ciphertexts (count, level and scale as program().input() says; Error(kMismatch)
   /// otherwise). The executor is as good as before after a run that ended with an exception.
@@ -67,12 +82,24 @@ class Executor {
                                        const RunHooks& hooks = {}) const;
 
  private:
-  struct Prepared;
+  void take_weights(std::size_t encoded_budget);
+  void prepare(std::size_t index);
+  void plan_memory(MemoryOptions memory, const std::vector<double>& seconds);
+  void record();
+  ckks::EvaluationKeys recorded_keys();
+  void store_diagonals(ckks::PackedDiagonals& diagonals, const ckks::RowSource& source) const;
+
   ckks::ParametersPtr parameters_;
   compiler::Program program_;
+  std::uint64_t limit_ = 0;                           // the budget, or 0
   std::vector<double> cost_;                          // nominal, one an instruction
   std::vector<std::unique_ptr<Prepared>> prepared_;   // one an instruction, null where nothing is encoded
   std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
+  std::unique_ptr<Residency> residency_;              // null without a budget
+  std::map<ckks::KeyName, std::shared_ptr<const ckks::RowSource>> key_rows_;
+  std::vector<std::shared_ptr<const ckks::RowSource>> factor_rows_;  // of the bootstrapper's factors
+  std::vector<std::shared_ptr<const ckks::RowSource>> map_rows_;     // by instruction, null where there is no map
+  mutable std::mutex one_run_;                                       // with a budget
 };
 
 }  // namespace hearth::runtime

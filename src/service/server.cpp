@@ -17,20 +17,38 @@ std::vector<double> predicted_costs(const compiler::Prediction& prediction) {
 }  // namespace
 
 Server::Server(const std::filesystem::path& bundle, const ProgressFunction& progress) : name_(bundle.string()) {
+  compiler::Program program = open(bundle);
+  executor_ = std::make_unique<runtime::Executor>(parameters_, std::move(program), progress);
+}
+
+Server::Server(const std::filesystem::path& bundle, runtime::MemoryOptions memory, const ProgressFunction& progress)
+    : name_(bundle.string()) {
+  compiler::Program program = open(bundle);
+  executor_ = std::make_unique<runtime::Executor>(parameters_, std::move(program), std::move(memory),
+                                                  predicted_costs(prediction_), progress);
+}
+
+/// All of a server but its executor.
+compiler::Program Server::open(const std::filesystem::path& bundle) {
   compiler::ServerBundle contents = compiler::read_server_bundle(bundle);
   prediction_ = contents.prediction;
   parameters_ = ckks::Parameters::create(contents.program.parameters);
   binding_ = {.model = contents.program.model, .model_id = contents.model_id, .parameters_id = parameters_->id()};
-  executor_ = std::make_unique<runtime::Executor>(parameters_, std::move(contents.program), progress);
+  return std::move(contents.program);
 }
 
 ClientKeys Server::load_keys(const std::filesystem::path& file, const ProgressFunction& progress) const {
   const EvaluationKeyFile keys(file);
   require_same_model(keys.binding(), keys.name(), binding_, name_);
-  return {.binding = keys.binding(),
-          .file = keys.name(),
-          .checksum = keys.checksum(),
-          .keys = keys.load(*parameters_, program().keys, progress)};
+  return {.binding = keys.binding(), .file = keys.name(), .checksum = keys.checksum(), .keys = load(keys, progress)};
+}
+
+ckks::EvaluationKeys Server::load(const EvaluationKeyFile& file, const ProgressFunction& progress) const {
+  if (residency() == nullptr) return file.load(*parameters_, program().keys, progress);
+  const auto store = [&](const ckks::KeyName& name, const ckks::SwitchingKey& key) {
+    return executor_->store_key(name, key);
+  };
+  return file.load_through(*parameters_, program().keys, store, progress);
 }
 
 CiphertextHead Server::check_input(const CiphertextFile& input, const ClientKeys& keys) const {

@@ -51,11 +51,17 @@ class Server {
  public:
   /// Reads a server bundle and encodes its weights.
   explicit Server(const std::filesystem::path& bundle, const ProgressFunction& progress = {});
+  /// Within a budget of memory for the whole process, with keys and encoded weights on a tier as far as need be
+  /// (runtime/residency.h). Holds the keys of one client, those loaded last, and runs one input at a time.
+  /// Error(kResource) that names the smallest budget for one that is too small.
+  Server(const std::filesystem::path& bundle, runtime::MemoryOptions memory, const ProgressFunction& progress = {});
 
   const compiler::Program& program() const { return executor_->program(); }
   const compiler::Prediction& prediction() const { return prediction_; }
   const ckks::Parameters& parameters() const { return *parameters_; }
   std::size_t plaintext_bytes() const { return executor_->plaintext_bytes(); }
+  /// Null without a budget.
+  const runtime::Residency* residency() const { return executor_->residency(); }
 
   /// Error(kMismatch) for keys of another model, Error(kSecurity) for a secret key.
   ClientKeys load_keys(const std::filesystem::path& file, const ProgressFunction& progress = {}) const;
@@ -76,6 +82,8 @@ class Server {
                    const LayerProgress& progress = {}, const std::function<void()>& checkpoint = {}) const;
 
  private:
+  compiler::Program open(const std::filesystem::path& bundle);
+  ckks::EvaluationKeys load(const EvaluationKeyFile& file, const ProgressFunction& progress) const;
   CiphertextHead check_input(const CiphertextFile& input, const ClientKeys& keys) const;
   CiphertextHead output_head(CiphertextHead input) const;
   runtime::RunHooks hooks(std::uint32_t input, std::uint32_t inputs, const LayerProgress& progress,

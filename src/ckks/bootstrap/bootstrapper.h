@@ -1,6 +1,7 @@
 #pragma once
 
 #include <complex>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -41,8 +42,11 @@ int exponential_degree(int wrap_bound, int doublings, double target);
 /// exponential_level() - polynomial_depth(n).
 class Bootstrapper {
  public:
-  /// Throws like check().
-  Bootstrapper(ParametersPtr parameters, BootstrapSpec spec);
+  /// What becomes of the diagonals of each encoded factor, SlotsToCoeffs first, as soon as it is there.
+  using FactorSink = std::function<void(std::size_t factor, PackedDiagonals& diagonals)>;
+
+  /// Throws like check(). `sink`, if not empty, may move factors out of memory before the next is made.
+  Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, const FactorSink& sink = {});
 
   const BootstrapSpec& spec() const { return spec_; }
   const Parameters& parameters() const { return *parameters_; }

@@ -117,7 +117,7 @@ std::vector<std::size_t> EvaluationKeyFile::find(const ckks::KeyRequest& needed)
 
 ckks::SwitchingKey EvaluationKeyFile::read(const ckks::Parameters& parameters, std::size_t index) const {
   SectionData section(file_, file_.sections()[index + 2]);
-  ckks::SwitchingKey key = ckks::read_switching_key(section.in, parameters, !ring::uniform_is_fast());
+  ckks::SwitchingKey key = ckks::read_switching_key(section.in, parameters, false);
   section.in.expect_end();
   require(key.set == names_[index].set, ErrorKind::kCorrupt, "{}: the {} is stored as a key of set {}", name(),
           describe(names_[index]), key.set);
@@ -126,6 +126,16 @@ ckks::SwitchingKey EvaluationKeyFile::read(const ckks::Parameters& parameters, s
 
 ckks::EvaluationKeys EvaluationKeyFile::load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
                                              const ProgressFunction& progress) const {
+  const bool expand = !ring::uniform_is_fast();
+  const auto keep = [&](const KeyName&, ckks::SwitchingKey key) {
+    if (expand) key.expand(parameters);
+    return key;
+  };
+  return load_through(parameters, needed, keep, progress);
+}
+
+ckks::EvaluationKeys EvaluationKeyFile::load_through(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
+                                                     const KeySink& sink, const ProgressFunction& progress) const {
   require(binding_.parameters_id == parameters.id(), ErrorKind::kMismatch,
           "{} was made with parameters {:016x}, expected {:016x}: make keys from the client bundle of the same "
           "compilation",
@@ -138,9 +148,10 @@ ckks::EvaluationKeys EvaluationKeyFile::load(const ckks::Parameters& parameters,
   for (const std::size_t i : wanted) total += bytes(i);
   std::mutex mutex;
   parallel_for(0, wanted.size(), [&](std::size_t i) {
-    ckks::SwitchingKey key = read(parameters, wanted[i]);
+    const KeyName& name = names_[wanted[i]];
+    ckks::SwitchingKey key = sink(name, read(parameters, wanted[i]));
     const std::lock_guard lock(mutex);
-    keys.insert(names_[wanted[i]], std::move(key));
+    keys.insert(name, std::move(key));
     done += bytes(wanted[i]);
     if (progress) progress(done, total);
   });

@@ -55,6 +55,12 @@ class EvaluationKeyFile {
   ckks::EvaluationKeys load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
                             const ProgressFunction& progress = {}) const;
 
+  /// What becomes of a key that was read, perhaps on several threads at once.
+  using KeySink = std::function<ckks::SwitchingKey(const ckks::KeyName&, ckks::SwitchingKey)>;
+  /// The same with whatever `sink` makes of each key, which is not expanded. One key a thread is held.
+  ckks::EvaluationKeys load_through(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
+                                    const KeySink& sink, const ProgressFunction& progress = {}) const;
+
  private:
   void open();
   std::vector<std::size_t> find(const ckks::KeyRequest& needed) const;

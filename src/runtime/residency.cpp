@@ -1,0 +1,182 @@
+#include "runtime/residency.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/buffer.h"
+#include "base/dry_run.h"
+#include "base/error.h"
+#include "base/parallel.h"
+
+namespace hearth::runtime {
+namespace {
+
+constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+/// Rows of one source, in the store, or only spoken of in a dry run.
+class StoredRows : public ckks::RowSource {
+ public:
+  StoredRows(Residency& residency, std::uint32_t source, std::size_t limbs, std::size_t rows)
+      : residency_(residency), source_(source), limbs_(limbs), rows_(rows) {}
+
+  std::uint32_t number() const { return source_; }
+  std::size_t limbs() const override { return limbs_; }
+  std::size_t rows() const override { return rows_; }
+
+  void acquire(std::size_t limb, std::span<const std::uint32_t*> out) const override {
+    if (dry_run()) return residency_.record(source_, limb, out.size());
+    std::array<const std::byte*, kMostRows> pointers;
+    require(out.size() <= kMostRows, ErrorKind::kInternal, "a limb of {} rows was asked for, at most {} are supported",
+            out.size(), kMostRows);
+    residency_.store_->acquire(residency_.object_of(source_, limb), std::span(pointers).first(out.size()));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = reinterpret_cast<const std::uint32_t*>(pointers[i]);
+  }
+
+  void release(std::size_t limb) const noexcept override {
+    if (!dry_run()) residency_.store_->release(residency_.object_of(source_, limb));
+  }
+
+ private:
+  static constexpr std::size_t kMostRows = 1024;
+  Residency& residency_;
+  std::uint32_t source_;
+  std::size_t limbs_, rows_;
+};
+
+namespace {
+
+std::uint32_t number_of(const ckks::RowSource& source) { return dynamic_cast<const StoredRows&>(source).number(); }
+
+}  // namespace
+
+Residency::~Residency() = default;
+
+std::shared_ptr<const ckks::RowSource> Residency::add(memory::ObjectClass kind, std::size_t limbs, std::size_t rows) {
+  const auto number = static_cast<std::uint32_t>(kinds_.size());
+  kinds_.push_back(kind);
+  rows_used_.emplace_back(limbs, 0);
+  return std::make_shared<StoredRows>(*this, number, limbs, rows);
+}
+
+void Residency::record_instruction(std::size_t index) {
+  require(index == first_record_.size(), ErrorKind::kInternal, "instruction {} is recorded out of order", index);
+  first_record_.push_back(records_.size());
+  start_.push_back(DryRun::seconds());
+}
+
+void Residency::record_working_bytes(std::size_t bytes) {
+  if (getenv("HEARTH_DBG")) fprintf(stderr, "working %zu %.1f MiB\n", first_record_.size(), static_cast<double>(bytes) / 1048576.);
+  working_bytes_ = std::max<std::uint64_t>(working_bytes_, bytes);
+}
+
+void Residency::record(std::uint32_t source, std::size_t limb, std::size_t rows) {
+  records_.push_back({source, static_cast<std::uint32_t>(limb), DryRun::seconds()});
+  rows_used_[source][limb] = std::max(rows_used_[source][limb], static_cast<std::uint32_t>(rows));
+}
+
+/// Objects are the limbs of sources that are used, in the order of their first use, so that those used together lie
+/// together.
+void Residency::build_sequence(std::span<const double> seconds) {
+  for (const auto& limbs : rows_used_) objects_.emplace_back(limbs.size(), kUnused);
+  for (std::size_t i = 0; i + 1 < first_record_.size(); ++i) {
+    const std::size_t last = first_record_[i + 1];
+    const double until = start_[i + 1], dry = until - start_[i];
+    const bool known = !seconds.empty() && seconds[i] > 0 && dry > 0;
+    const double factor = known ? seconds[i] / dry : 1.0 / threads();
+    for (std::size_t r = first_record_[i]; r < last; ++r) {
+      const Record& record = records_[r];
+      std::uint32_t& object = objects_[record.source][record.limb];
+      if (object == kUnused) {
+        object = static_cast<std::uint32_t>(sequence_.objects.size());
+        sequence_.objects.push_back({.bytes = rows_used_[record.source][record.limb] * row_bytes_,
+                                     .kind = kinds_[record.source],
+                                     .created = false,
+                                     .recompute_seconds = memory::kNever});
+      }
+      const double next = r + 1 < last ? records_[r + 1].seconds : until;
+      sequence_.uses.push_back({.object = object,
+                                .seconds = (next - record.seconds) * factor,
+                                .last = static_cast<std::uint32_t>(r),
+                                .writes = false});
+    }
+  }
+}
+
+void Residency::plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
+                     std::uint64_t fixed_bytes) {
+  const double start = now();
+  build_sequence(seconds);
+  std::uint64_t total = 0, largest = 0;
+  for (const memory::PlannedObject& object : sequence_.objects) {
+    total += object.bytes;
+    largest = std::max(largest, object.bytes);
+    forecast_.working_set[static_cast<std::size_t>(object.kind)] += object.bytes;
+  }
+  forecast_.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = working_bytes_;
+  const bool tier = options.tier != nullptr;
+  // Every thread may hold one object while another is on its way.
+  const std::uint64_t least = tier ? std::min(total, 2 * largest * static_cast<std::uint64_t>(threads() + 1)) : total;
+  forecast_.limit = options.limit;
+  forecast_.process_bytes = process_bytes;
+  forecast_.fixed_bytes = fixed_bytes;
+  forecast_.working_bytes = working_bytes_;
+  const std::uint64_t others = process_bytes + fixed_bytes + working_bytes_;
+  forecast_.smallest = others + least;
+  require(options.limit >= forecast_.smallest, ErrorKind::kResource,
+          "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB of "
+          "tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
+          options.limit >> 20, (forecast_.smallest >> 20) + 1, tier ? "with this tier" : "without a tier",
+          process_bytes >> 20, fixed_bytes >> 20, working_bytes_ >> 20, least >> 20);
+  forecast_.store_bytes = std::min(total, options.limit - others);
+  if (tier) {
+    forecast_.tier = options.tier->name();
+    forecast_.emulated = options.tier->emulated();
+    plan_options_.speed = options.tier->speed();
+  }
+  plan_options_.capacity = forecast_.store_bytes / row_bytes_ * row_bytes_;
+  plan_options_.tier = tier && forecast_.store_bytes < total;
+  plan_ = memory::make_plan(sequence_, plan_options_);
+  forecast_.figures = plan_.figures;
+  forecast_.planning_seconds = now() - start;
+  store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{.capacity = forecast_.store_bytes,
+                                                                              .row_bytes = row_bytes_,
+                                                                              .tier = std::move(options.tier),
+                                                                              .objects = sequence_.objects});
+  records_ = {};
+}
+
+std::size_t Residency::rows_used(const ckks::RowSource& source, std::size_t limb) const {
+  return rows_used_[number_of(source)][limb];
+}
+
+void Residency::put(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows) {
+  const std::uint32_t number = number_of(source), used = rows_used_[number][limb];
+  if (used == 0) return;
+  std::vector<const std::byte*> bytes;
+  for (const std::uint32_t* row : rows.first(used)) bytes.push_back(reinterpret_cast<const std::byte*>(row));
+  store_->put(object_of(number, limb), bytes);
+}
+
+memory::AccessSequence Residency::tail(std::size_t first) const {
+  memory::AccessSequence out{.objects = sequence_.objects, .uses = {}};
+  const std::size_t from = first_record_[first];
+  for (std::size_t u = from; u < sequence_.uses.size(); ++u) {
+    out.uses.push_back(sequence_.uses[u]);
+    out.uses.back().last -= static_cast<std::uint32_t>(from);
+  }
+  return out;
+}
+
+void Residency::begin(std::size_t first) {
+  if (first == 0) return store_->begin(sequence_, plan_);
+  tail_ = tail(first);
+  tail_plan_ = memory::make_plan(tail_, plan_options_);
+  store_->begin(tail_, tail_plan_);
+}
+
+}  // namespace hearth::runtime

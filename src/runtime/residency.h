@@ -1,0 +1,99 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ckks/row_source.h"
+#include "memory/object_store.h"
+
+namespace hearth::runtime {
+
+/// A budget of memory, and where data go that it has no room for.
+struct MemoryOptions {
+  std::uint64_t limit = 0;             ///< bytes of DRAM for the whole process
+  std::unique_ptr<memory::Tier> tier;  ///< may be null: then all keys must fit
+};
+
+/// What a budget means for a program, known before it runs.
+struct MemoryForecast {
+  std::uint64_t limit = 0, smallest = 0;  ///< bytes; the least that this program can run in, with the same tier
+  std::uint64_t process_bytes = 0;        ///< code, libraries, the program: all that is not in Buffers
+  std::uint64_t fixed_bytes = 0;          ///< tables and what else stays
+  std::uint64_t working_bytes = 0;        ///< most that live ciphertexts and what is between them take
+  std::uint64_t store_bytes = 0;          ///< for keys and plaintexts
+  /// Bytes of all objects that the program uses, by class.
+  std::array<std::uint64_t, memory::kObjectClasses> working_set{};
+  std::string tier;  ///< its name; empty without
+  bool emulated = false;
+  memory::PlanFigures figures;
+  double planning_seconds = 0;
+};
+
+/// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for
+/// real. First sources are added and every instruction is gone through in a dry run between record_instruction() calls;
+/// then plan(); then contents are put; then runs. Recording is for one thread, runs are one at a time; rows may be
+/// acquired by any thread.
+class Residency {
+ public:
+  explicit Residency(std::size_t row_words) : row_bytes_(row_words * sizeof(std::uint32_t)) {}
+  ~Residency();
+
+  /// Rows of a new source; it outlives this object but cannot be used without it.
+  std::shared_ptr<const ckks::RowSource> add(memory::ObjectClass kind, std::size_t limbs, std::size_t rows);
+
+  /// What follows is done by instruction `index`; they come in order, and their number after the last one.
+  void record_instruction(std::size_t index);
+  /// Bytes that the instruction just gone through held at most, besides the fixed ones.
+  void record_working_bytes(std::size_t bytes);
+
+  /// Ends the recording. `seconds`: predicted, by instruction; empty if unknown. `process_bytes` lie outside of
+  /// Buffers, `fixed_bytes` in Buffers that stay. Error(kResource) naming the smallest limit if this one cannot work.
+  void plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
+            std::uint64_t fixed_bytes);
+  const MemoryForecast& forecast() const { return forecast_; }
+  const memory::AccessSequence& sequence() const { return sequence_; }
+  const memory::Plan& residency_plan() const { return plan_; }
+
+  /// Contents of one limb of a source: its rows. Limbs that no instruction uses are let go.
+  void put(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows);
+  /// How many of a limb's rows are used.
+  std::size_t rows_used(const ckks::RowSource& source, std::size_t limb) const;
+
+  /// Instructions from `first` on are about to run.
+  void begin(std::size_t first);
+  void end() noexcept { store_->end(); }
+  memory::StoreFigures figures() const { return store_->figures(); }
+
+ private:
+  friend class StoredRows;
+  struct Record {
+    std::uint32_t source = 0, limb = 0;
+    double seconds = 0;
+  };
+
+  void record(std::uint32_t source, std::size_t limb, std::size_t rows);
+  std::uint32_t object_of(std::uint32_t source, std::size_t limb) const { return objects_[source][limb]; }
+  void build_sequence(std::span<const double> seconds);
+  memory::AccessSequence tail(std::size_t first) const;
+
+  std::size_t row_bytes_;
+  std::vector<memory::ObjectClass> kinds_;             // by source
+  std::vector<std::vector<std::uint32_t>> rows_used_;  // by source and limb
+  std::vector<std::vector<std::uint32_t>> objects_;    // by source and limb
+  std::vector<Record> records_;
+  std::vector<std::size_t> first_record_;  // by instruction, and the end
+  std::vector<double> start_;              // in dry seconds, by instruction, and the end
+  std::uint64_t working_bytes_ = 0;
+  memory::AccessSequence sequence_, tail_;
+  memory::Plan plan_, tail_plan_;
+  memory::PlanOptions plan_options_;
+  MemoryForecast forecast_;
+  std::unique_ptr<memory::ObjectStore> store_;
+};
+
+}  // namespace hearth::runtime
