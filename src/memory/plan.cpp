@@ -20,8 +20,12 @@ struct Candidate {
 
 /// Rules to try, those that cost less traffic first.
 constexpr std::array<Tuning, 6> kTunings{{{2, 1}, {8, 1}, {16, 2}, {32, 6}, {64, 16}, {128, 32}}};
-/// Spreads to try besides the usual one.
-constexpr std::array<double, 2> kSpreads{1.02, 1.25};
+struct Spread {
+  double spread = 0, limit = 0;
+};
+/// Spreads to try besides the usual one. The last is for a tier that is always late: as even as possible, without
+/// limit.
+constexpr std::array<Spread, 3> kSpreads{{{1.02, 1.05}, {1.25, 1.05}, {1.01, 10}}};
 /// Shares of time up to which the tier is used before something is recomputed. More than all of it is possible, because
 /// recomputing takes time in which the tier goes on.
 constexpr std::array<double, 5> kLimits{0.8, 0.95, 1.1, 1.3, 1.7};
@@ -141,12 +145,18 @@ bool Search::consider(const LoadRules& load, const Tuning& tuning) {
 
 void Search::try_tunings() {
   const LoadRules load(timeline_, costs_, best_.after);
-  for (const Tuning& tuning : kTunings)
-    if (!consider(load, tuning) || good_enough()) break;
-  if (good_enough()) return;
+  int in_vain = 0;
+  for (const Tuning& tuning : kTunings) {
+    const double before = price(best_);
+    if (!consider(load, tuning)) break;
+    if (good_enough()) return;
+    in_vain = price(best_) < before ? 0 : in_vain + 1;
+    if (in_vain == 2) break;
+  }
   Tuning tuning = best_tuning_;
-  for (const double spread : kSpreads) {
+  for (const auto& [spread, limit] : kSpreads) {
     tuning.spread = spread;
+    tuning.limit = limit;
     consider(load, tuning);
   }
   if (!can_recompute(timeline_.sequence)) return;
