@@ -95,12 +95,10 @@ std::vector<After> Sweep::run() {
 
 void Sweep::promise(std::uint32_t due, double seconds) {
   if (!limited_) return;
-  const std::vector<std::uint32_t>& bucket = rules_.bucket;
-  load_.promise(bucket[due], seconds, [&](std::uint32_t closed) {
-    const auto end = static_cast<std::uint32_t>(std::ranges::upper_bound(bucket, closed) - bucket.begin());
+  load_.promise(rules_.bucket[due], seconds, [&](std::uint32_t closed) {
+    const std::uint32_t begin = rules_.bucket_begin[closed], end = rules_.bucket_begin[closed + 1];
     for (IndexSet* set : {&open_clean_, &open_dirty_}) {
-      for (std::uint32_t use = end; (use = set->last_before(use)) != IndexSet::kNone && bucket[use] == closed;)
-        set->erase(use);
+      for (std::uint32_t use = end; (use = set->last_before(use)) != IndexSet::kNone && use >= begin;) set->erase(use);
     }
   });
 }
@@ -121,9 +119,10 @@ void Sweep::end_gap(std::uint32_t end) {
   const std::uint32_t use = timeline_.previous[end];
   kept_[end] = false;
   bytes_ -= timeline_.object(use).bytes;
-  for (IndexSet* set : {&clean_, &dirty_}) set->erase(end);
-  if (limited_)
-    for (IndexSet* set : {&open_clean_, &open_dirty_}) set->erase(end);
+  if (timeline_.tier) {
+    (needs_write(use) ? dirty_ : clean_).erase(end);
+    if (limited_) (needs_write(use) ? open_dirty_ : open_clean_).erase(end);
+  }
   if (!recomputable_.empty() && timeline_.can_recompute(use))
     recomputable_.at(price_class(timeline_.object(use))).erase(end);
 }

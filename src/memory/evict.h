@@ -13,9 +13,10 @@ struct EvictionRules {
   std::uint64_t budget = 0;  ///< bytes to fill with what is used or kept; what the program requires may exceed it
   /// Seconds of tier time in each bucket to fill with transfers; empty: without regard to the tier's load.
   std::vector<double> room;
-  std::uint32_t window = 0;           ///< of TierLoad
-  std::vector<std::uint32_t> bucket;  ///< by use, the bucket in which it begins (used where room is not empty)
-  bool recompute = false;             ///< where the tier has no time, objects may be made anew
+  std::uint32_t window = 0;                 ///< of TierLoad
+  std::vector<std::uint32_t> bucket;        ///< by use, the bucket in which it begins (all three only with room)
+  std::vector<std::uint32_t> bucket_begin;  ///< by bucket, the first use in it or after it; one more for the end
+  bool recompute = false;                   ///< where the tier has no time, objects may be made anew
 };
 
 /// What becomes of objects after each use: MIN, made aware of the tier's load. When memory runs out, the gap that is

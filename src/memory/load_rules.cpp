@@ -8,8 +8,6 @@ namespace hearth::memory {
 namespace {
 
 constexpr double kFetchesPerBucket = 4;
-/// Room for promises over the load to be expected: what MIN leaves to choose from is never quite even.
-constexpr double kSpread = 1.1;
 
 }  // namespace
 
@@ -47,6 +45,9 @@ void LoadRules::fill_buckets(const std::vector<After>& min) {
   for (std::uint32_t use = 0; use < n; ++use) bucket_[use] = bucket_of(use);
   first_.assign(static_cast<std::size_t>(bucket_of(n)) + 1, 0);
   load_ = first_;
+  for (std::uint32_t use = 0; use < n; ++use)
+    while (bucket_begin_.size() <= bucket_[use]) bucket_begin_.push_back(use);
+  bucket_begin_.resize(first_.size() + 1, n);
   std::vector<char> written(n, false);
   for (std::uint32_t use = 0; use < n; ++use) {
     const TransferCost& cost = costs_[timeline_.sequence.uses[use].object];
@@ -80,9 +81,10 @@ EvictionRules LoadRules::rules(const Tuning& tuning, std::uint64_t capacity) con
   rules.budget = capacity - std::min(static_cast<std::uint64_t>(tuning.spare * fetch_bytes_), capacity / 4);
   rules.window = tuning.window;
   rules.bucket = bucket_;
+  rules.bucket_begin = bucket_begin_;
   rules.room.resize(load_.size());
   for (std::size_t i = 0; i < load_.size(); ++i)
-    rules.room[i] = std::min(tuning.limit * width_, kSpread * load_[i] + first_[i]);
+    rules.room[i] = std::min(tuning.limit * width_, tuning.spread * load_[i] + first_[i]);
   return rules;
 }
 

@@ -8,7 +8,8 @@ namespace hearth::memory {
 struct Tuning {
   double spare = 0;          ///< memory left to prefetching, in fetches of mean size
   std::uint32_t window = 0;  ///< buckets of four fetches that a fetch may be promised before its deadline
-  double limit = 1;          ///< at most this share of any time is promised
+  double spread = 1.1;       ///< promised time over the load to be expected around; MIN's choice is never quite even
+  double limit = 1.05;       ///< at most this share of any time is promised
   bool recompute = false;
 };
 
@@ -26,10 +27,10 @@ class LoadRules {
 
   const Timeline& timeline_;
   const std::vector<TransferCost>& costs_;
-  double width_ = 0;                   // seconds of a bucket
-  std::vector<std::uint32_t> bucket_;  // by use
-  std::vector<double> first_, load_;   // by bucket: seconds of first loads, of everything else
-  double fetch_bytes_ = 0;             // of the mean fetch
+  double width_ = 0;                                  // seconds of a bucket
+  std::vector<std::uint32_t> bucket_, bucket_begin_;  // as in EvictionRules
+  std::vector<double> first_, load_;                  // by bucket: seconds of first loads, of everything else
+  double fetch_bytes_ = 0;                            // of the mean fetch
 };
 
 }  // namespace hearth::memory

@@ -20,6 +20,12 @@ struct Candidate {
 
 /// Rules to try, those that cost less traffic first.
 constexpr std::array<Tuning, 6> kTunings{{{2, 1}, {8, 1}, {16, 2}, {32, 6}, {64, 16}, {128, 32}}};
+struct Spread {
+  double spread = 0, limit = 0;
+};
+/// Spreads to try besides the usual one. The last is for a tier that is always late: as even as possible, without
+/// limit.
+constexpr std::array<Spread, 3> kSpreads{{{1.02, 1.05}, {1.25, 1.05}, {1.01, 10}}};
 /// Shares of time up to which the tier is used before something is recomputed. More than all of it is possible, because
 /// recomputing takes time in which the tier goes on.
 constexpr std::array<double, 5> kLimits{0.8, 0.95, 1.1, 1.3, 1.7};
@@ -77,13 +83,14 @@ class Search {
     return candidate.seconds * (1 + kTrafficWeight * more);
   }
   /// False if it moves too much.
-  bool consider(Candidate candidate);
+  bool consider(const LoadRules& load, const Tuning& tuning);
   void try_tunings();
 
   const PlanOptions& options_;
   std::vector<TransferCost> costs_, cautious_;
   Timeline timeline_;
   Candidate best_;
+  Tuning best_tuning_ = kTunings[0];
   double least_moved_ = 0;
 };
 
@@ -126,26 +133,38 @@ void Search::require_capacity() const {
           "{} bytes of memory for large objects are too few: the program needs {} or more", options_.capacity, least);
 }
 
-bool Search::consider(Candidate candidate) {
+bool Search::consider(const LoadRules& load, const Tuning& tuning) {
+  Candidate candidate = build(load.rules(tuning, options_.capacity));
   if (candidate.moved > kMostTraffic * least_moved_) return false;
-  if (price(candidate) < price(best_)) best_ = std::move(candidate);
+  if (price(candidate) < price(best_)) {
+    best_ = std::move(candidate);
+    best_tuning_ = tuning;
+  }
   return true;
 }
 
 void Search::try_tunings() {
   const LoadRules load(timeline_, costs_, best_.after);
-  Tuning best = kTunings[0];
+  int in_vain = 0;
   for (const Tuning& tuning : kTunings) {
     const double before = price(best_);
-    if (!consider(build(load.rules(tuning, options_.capacity)))) break;
-    if (price(best_) < before) best = tuning;
+    if (!consider(load, tuning)) break;
     if (good_enough()) return;
+    in_vain = price(best_) < before ? 0 : in_vain + 1;
+    if (in_vain == 2) break;
+  }
+  Tuning tuning = best_tuning_;
+  for (const auto& [spread, limit] : kSpreads) {
+    tuning.spread = spread;
+    tuning.limit = limit;
+    consider(load, tuning);
   }
   if (!can_recompute(timeline_.sequence)) return;
-  best.recompute = true;
+  tuning = best_tuning_;
+  tuning.recompute = true;
   for (const double limit : kLimits) {
-    best.limit = limit;
-    consider(build(load.rules(best, options_.capacity)));
+    tuning.limit = limit;
+    consider(load, tuning);
   }
 }
 

@@ -61,7 +61,7 @@ const char* to_string(After after);
 struct PlanFigures {
   std::uint64_t read_bytes = 0, written_bytes = 0;
   std::uint64_t first_read_bytes = 0;  ///< of read_bytes: first loads, which no capacity could avoid
-  /// No plan of this capacity that never recomputes moves less (reads, without the first loads).
+  /// No plan of this capacity that never recomputes moves less (reads, without the first loads). 0 without a tier.
   std::uint64_t bound_bytes = 0;
   double compute_seconds = 0, recompute_seconds = 0;
   double wait_seconds = 0;  ///< predicted time in which a use waits for its fetch

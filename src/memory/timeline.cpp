@@ -20,9 +20,15 @@ void check(const PlannedObject& object, std::size_t index) {
 
 void check(const AccessSequence& sequence) {
   const std::size_t uses = sequence.uses.size();
-  require(uses < kNoUse / 2, ErrorKind::kInvalidArgument, "an access sequence of {} uses; expected less than 2^31",
+  require(uses < kNoUse / 16, ErrorKind::kInvalidArgument, "an access sequence of {} uses; expected less than 2^28",
           uses);
-  for (std::size_t i = 0; i < sequence.objects.size(); ++i) check(sequence.objects[i], i);
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < sequence.objects.size(); ++i) {
+    check(sequence.objects[i], i);
+    bytes += sequence.objects[i].bytes;
+    require(bytes >> 60 == 0, ErrorKind::kInvalidArgument,
+            "the objects of the access sequence have 2^60 bytes or more");
+  }
   for (std::size_t i = 0; i < uses; ++i) {
     const Use& use = sequence.uses[i];
     require(use.object < sequence.objects.size(), ErrorKind::kInvalidArgument,

@@ -158,6 +158,27 @@ TEST(Plan, CreatedObjectsFindRoomAmongPrefetchedOnes) {
   EXPECT_EQ(plan.fetch_from, (std::vector<std::uint32_t>{0, 0, 2}));
 }
 
+TEST(Plan, PredictsHowLongUsesWaitForTheTier) {
+  const AccessSequence sequence = sequence_of({0, 1, 2}, 10);  // one second each
+  PlanOptions options = options_for(20);
+  options.speed = flat_speed(5, 3, 10);  // a fetch lasts 3 s, of which it keeps the tier busy for 2
+  const Plan plan = checked_plan(sequence, options);
+  // 0 and 1 start at once and end at 3 and 4; 0 is given up at 4, when 1 begins, and 2 starts; it ends at 7.
+  EXPECT_DOUBLE_EQ(plan.figures.seconds, 8);
+  EXPECT_DOUBLE_EQ(plan.figures.wait_seconds, 5);
+}
+
+TEST(Plan, WhatIsBeingWrittenKeepsItsMemory) {
+  AccessSequence sequence = sequence_of({0, 1, 0}, 10);
+  sequence.objects[0].created = sequence.objects[1].created = true;
+  PlanOptions options = options_for(10);
+  options.speed = flat_speed(5, 3, 10);
+  const Plan plan = checked_plan(sequence, options);
+  // 0 is used until 1 and written until 4; 1 until 5; 0 fetched until 8 and used until 9.
+  EXPECT_DOUBLE_EQ(plan.figures.seconds, 9);
+  EXPECT_DOUBLE_EQ(plan.figures.wait_seconds, 6);
+}
+
 TEST(Plan, RecomputesWhereTheTierIsTheBottleneck) {
   AccessSequence sequence = cyclic(300, 10, Evenness::kEven);
   const PlanOptions options = options_for_cycle(sequence, 0.4, 2.5);

@@ -9,9 +9,9 @@
 
 namespace hearth::memory {
 
-/// A tier of one speed for all sizes.
-inline TierSpeed flat_speed(double bandwidth, double latency) {
-  const SpeedPoint point{1, latency, bandwidth};
+/// A tier of one bandwidth for all sizes; one transfer of `bytes` takes `latency`, a larger one longer.
+inline TierSpeed flat_speed(double bandwidth, double latency, std::uint64_t bytes = 1) {
+  const SpeedPoint point{bytes, latency, bandwidth};
   return {{point}, {point}};
 }
 
