@@ -114,38 +114,43 @@ void PlannedMap::check_inputs(const Evaluator& evaluator, std::span<const Cipher
 }
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map,
-                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
+                                     RowStore* store)
     : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
   encode<double>(
       encoder, [&](const DiagonalPlace& place, std::span<double> out) { copy_diagonal(map, place, out); },
-      parameters.n());
+      parameters.n(), store);
 }
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
-                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
+                                     RowStore* store)
     : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
   using Complex = std::complex<double>;
   encode<Complex>(
       encoder, [&](const DiagonalPlace& place, std::span<Complex> out) { copy_diagonal(map, place, out); },
-      parameters.n());
+      parameters.n(), store);
 }
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
-                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory)
+                                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
+                                     RowStore* store)
     : map_(map.shape(), plan, parameters, level, plain_scale), memory_(memory) {
   encode<double>(
-      encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); }, parameters.n());
+      encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); }, parameters.n(),
+      store);
 }
 
 template <typename T, typename Values>
-void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std::size_t n) {
+void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std::size_t n, RowStore* store) {
   std::vector<int> giants(map_.shape.diagonals.size());
   for (const PlannedMap::Step& step : map_.steps) {
     for (const PlannedMap::Term& term : step.terms) giants[term.place] = step.giant;
   }
   std::vector<std::size_t> sizes;
   for (const DiagonalPlace& place : map_.shape.diagonals) sizes.push_back(2 * place.period);
-  diagonals_ = PackedDiagonals(sizes, map_.basis.size(), n);
+  diagonals_ = PackedDiagonals(sizes, map_.basis.size(), n, store);
+  std::vector<RoundedCoefficients> rounded(giants.size());
   parallel_for(0, giants.size(), [&](std::size_t p) {
     const DiagonalPlace& place = map_.shape.diagonals[p];
     std::vector<T> diagonal(place.period);
@@ -153,7 +158,10 @@ void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std
     // Rotated to the right by the giant step.
     const std::size_t shift = static_cast<std::size_t>(giants[p]) % place.period;
     std::rotate(diagonal.begin(), diagonal.end() - static_cast<std::ptrdiff_t>(shift), diagonal.end());
-    diagonals_.set(p, encoder.encode(std::span<const T>(diagonal), map_.plain_scale, map_.basis, true).poly);
+    encoder.round(std::span<const T>(diagonal), map_.plain_scale, rounded[p]);
+  });
+  diagonals_.fill([&](std::size_t p, std::size_t limb, std::uint32_t* out) {
+    encoder.residues(rounded[p], map_.basis[limb], true, out);
   });
 }
 

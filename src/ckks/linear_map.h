@@ -152,13 +152,16 @@ class PreparedLinearMap {
  public:
   /// Encodes every diagonal at `plain_scale` on qp_basis(level, key_set_for(level)) (on q_basis(level) when there are
   /// no baby rotations). Runs in parallel. `memory`: what apply() may hold, see kLinearMapMemory; one step and the
-  /// rotations of one input are held even if they need more. Throws as PlannedMap does.
+  /// rotations of one input are held even if they need more. `store`: where encoded diagonals go instead of into
+  /// memory. Throws as PlannedMap does.
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map, const BsgsPlan& plan,
-                    int level, double plain_scale, std::size_t memory = kLinearMapMemory);
+                    int level, double plain_scale, std::size_t memory = kLinearMapMemory, RowStore* store = nullptr);
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
-                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory);
+                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory,
+                    RowStore* store = nullptr);
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
-                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory);
+                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory,
+                    RowStore* store = nullptr);
 
   /// in.size() == inputs, all at `level` with equal scale. Result: `outputs` ciphertexts at the same level with scale
   /// in.scale * plain_scale (not rescaled). Every output must have at least one diagonal, else it is a zero encryption
@@ -168,13 +171,11 @@ class PreparedLinearMap {
   std::vector<Ciphertext> apply_naive(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
   std::size_t bytes() const { return diagonals_.bytes(); }  ///< of encoded diagonals
-  /// The diagonals, rotated by -giant, in the order of the shape's places; to move them out of memory.
-  PackedDiagonals& diagonals() { return diagonals_; }
   int level() const { return map_.level; }
 
  private:
   template <typename T, typename Values>
-  void encode(const Encoder& encoder, const Values& values, std::size_t n);
+  void encode(const Encoder& encoder, const Values& values, std::size_t n, RowStore* store);
   Plaintext plaintext(std::size_t place) const;
 
   PlannedMap map_;

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
-#include "base/error.h"
+#include "base/parallel.h"
 
 namespace hearth::ckks {
 
-PackedDiagonals::PackedDiagonals(std::span<const std::size_t> sizes, std::size_t limbs, std::size_t n)
-    : limbs_(limbs), n_(n), sizes_(sizes.begin(), sizes.end()), offsets_(sizes.size()) {
+PackedDiagonals::PackedDiagonals(std::span<const std::size_t> sizes, std::size_t limbs, std::size_t n, RowStore* store)
+    : limbs_(limbs), n_(n), sizes_(sizes.begin(), sizes.end()), offsets_(sizes.size()), store_(store) {
   std::vector<std::size_t> order(sizes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
@@ -16,22 +16,17 @@ PackedDiagonals::PackedDiagonals(std::span<const std::size_t> sizes, std::size_t
     offsets_[d] = words_;
     words_ += sizes[d];
   }
-  data_ = Buffer<std::uint32_t>(limbs_ * words_);
+  if (store_ != nullptr) source_ = store_->place(limbs_, rows());
 }
 
-void PackedDiagonals::set(std::size_t diagonal, const ring::Poly& values) {
-  require(values.size() == sizes_[diagonal] && values.limbs() == limbs_, ErrorKind::kInternal,
-          "a diagonal of {} residues on {} limbs, expected {} on {}", values.size(), values.limbs(), sizes_[diagonal],
-          limbs_);
+void PackedDiagonals::fill(const std::function<void(std::size_t, std::size_t, std::uint32_t*)>& fill) {
+  data_ = Buffer<std::uint32_t>((store_ != nullptr ? 1 : limbs_) * words_);
   for (std::size_t j = 0; j < limbs_; ++j) {
-    ring::copy_words(data_.data() + j * words_ + offsets_[diagonal], values.limb(j), values.size());
+    std::uint32_t* const limb = data_.data() + (store_ != nullptr ? 0 : j * words_);
+    parallel_for(0, count(), [&](std::size_t d) { fill(d, j, limb + offsets_[d]); });
+    if (store_ != nullptr) store_->put(*source_, j, {limb, words_});
   }
-}
-
-void PackedDiagonals::read_from(std::shared_ptr<const RowSource> source) {
-  require(source->limbs() == limbs_ && source->rows() == rows(), ErrorKind::kInternal,
-          "diagonals of {} limbs and {} rows read from {} and {}", limbs_, rows(), source->limbs(), source->rows());
-  source_ = std::move(source);
+  if (store_ != nullptr) data_ = {};
 }
 
 PackedDiagonals::Limb::Limb(const PackedDiagonals& all, std::size_t j) : all_(all), limb_(j) {

@@ -2,23 +2,25 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "base/buffer.h"
 #include "ckks/row_source.h"
-#include "ring/poly.h"
 
 namespace hearth::ckks {
 
 /// The encoded diagonals of a linear map, limb by limb: what a limb has of them lies together, longest first, so that
-/// none crosses a multiple of n words. In memory or in a RowSource. Thread safe once filled.
+/// none crosses a multiple of n words. In memory or in a RowStore. Thread safe once filled.
 class PackedDiagonals {
  public:
   PackedDiagonals() = default;
-  /// `sizes`: residues a limb of every diagonal, powers of two up to n. Contents are undefined until set.
-  PackedDiagonals(std::span<const std::size_t> sizes, std::size_t limbs, std::size_t n);
+  /// `sizes`: residues a limb of every diagonal, powers of two up to n. Contents are undefined until filled. `store`:
+  /// null for memory.
+  PackedDiagonals(std::span<const std::size_t> sizes, std::size_t limbs, std::size_t n, RowStore* store = nullptr);
 
   std::size_t count() const { return sizes_.size(); }
   std::size_t size(std::size_t diagonal) const { return sizes_[diagonal]; }
@@ -29,13 +31,9 @@ class PackedDiagonals {
   }  ///< of n words that a limb fills, the last one perhaps in part
   std::size_t bytes() const { return limbs_ * words_ * sizeof(std::uint32_t); }
 
-  void set(std::size_t diagonal, const ring::Poly& values);
-  /// All diagonals of a limb: words() residues. Only while they are in memory.
-  const std::uint32_t* limb(std::size_t j) const { return data_.data() + j * words_; }
-  /// From now on they are read from `source`, whose limbs will hold what limb() gives.
-  void read_from(std::shared_ptr<const RowSource> source);
-  /// Frees the memory of what is read from elsewhere.
-  void release() { data_ = {}; }
+  /// Fills limb by limb: calls fill(diagonal, j, out) for the size(diagonal) residues of every diagonal, in parallel
+  /// within a limb.
+  void fill(const std::function<void(std::size_t, std::size_t, std::uint32_t*)>& fill);
 
   /// The diagonals of one limb for the time of a scope.
   class Limb {
@@ -43,7 +41,8 @@ class PackedDiagonals {
     Limb(const PackedDiagonals& all, std::size_t j);
     const std::uint32_t* operator[](std::size_t diagonal) const {
       const std::size_t offset = all_.offsets_[diagonal];
-      return held_ ? (*held_)[offset / all_.n_] + offset % all_.n_ : all_.limb(limb_) + offset;
+      if (held_) return (*held_)[offset / all_.n_] + offset % all_.n_;
+      return all_.data_.data() + limb_ * all_.words_ + offset;
     }
 
    private:
@@ -56,6 +55,7 @@ class PackedDiagonals {
   std::size_t limbs_ = 0, n_ = 1, words_ = 0;
   std::vector<std::size_t> sizes_, offsets_;
   Buffer<std::uint32_t> data_;
+  RowStore* store_ = nullptr;
   std::shared_ptr<const RowSource> source_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,16 @@ class RowSource {
   /// release(limb), once for each acquire(). Throws what kept them from coming.
   virtual void acquire(std::size_t limb, std::span<const std::uint32_t*> out) const = 0;
   virtual void release(std::size_t limb) const noexcept = 0;
+};
+
+/// Where rows may be put instead of into memory. Thread safe.
+class RowStore {
+ public:
+  virtual ~RowStore() = default;
+  /// Room for so many rows a limb. Contents are there once put() was called for every limb that will be used.
+  virtual std::shared_ptr<const RowSource> place(std::size_t limbs, std::size_t rows) = 0;
+  /// `words`: of all rows of the limb, the last row perhaps in part.
+  virtual void put(const RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) = 0;
 };
 
 /// Rows acquired for the time of a scope.

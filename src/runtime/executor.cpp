@@ -10,6 +10,7 @@
 #include "base/block_cache.h"
 #include "base/dry_run.h"
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/system.h"
 #include "compiler/program/work.h"
 #include "runtime/progress_meter.h"
@@ -67,7 +68,7 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
                    std::size_t encoded_budget)
     : parameters_(std::move(parameters)), program_(std::move(program)) {
   take_weights(encoded_budget);
-  if (program_.bootstrap) bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap);
+  make_bootstrapper();
   for (std::size_t i = 0; i < prepared_.size(); ++i) {
     prepare(i);
     if (progress) progress(static_cast<double>(i + 1), static_cast<double>(prepared_.size()));
@@ -80,17 +81,20 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, MemoryOption
   limit_ = memory.limit;
   // Without a tier weights are encoded in every run, to leave the memory to keys.
   take_weights(memory.tier ? kEncodedBudget : 0);
+  residency_ = std::make_unique<Residency>(parameters_->n());
+  record();
   plan_memory(std::move(memory), seconds);
+  make_bootstrapper();
   for (std::size_t i = 0; i < prepared_.size(); ++i) {
-    const bool adds = std::holds_alternative<AddPlainOp>(program_.instructions[i].op);
-    if (map_rows_[i] || adds) prepare(i);
-    if (map_rows_[i]) {
-      store_diagonals(prepared_[i]->map->diagonals(), *map_rows_[i]);
-      prepared_[i]->map->diagonals().read_from(map_rows_[i]);
-      prepared_[i]->source.reset();
-    }
+    prepare(i);
+    if (prepared_[i] && prepared_[i]->ahead) prepared_[i]->source.reset();
     if (progress) progress(static_cast<double>(i + 1), static_cast<double>(prepared_.size()));
   }
+}
+
+void Executor::make_bootstrapper() {
+  if (!program_.bootstrap) return;
+  bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap, residency_.get());
 }
 
 void Executor::take_weights(std::size_t encoded_budget) {
@@ -125,9 +129,10 @@ void Executor::prepare(std::size_t index) {
   const std::size_t memory = map_memory(ckks::kLinearMapMemory, limit_, kLinearShare);
   prepared->memory = map_memory(kGridMemory, limit_, kGridShare);
   if (prepared->ahead) {
-    prepared->map.emplace(encoder, *parameters_, *prepared->source, op.plan, ins.work_level, op.plain_scale, memory);
+    prepared->map.emplace(encoder, *parameters_, *prepared->source, op.plan, ins.work_level, op.plain_scale, memory,
+                          residency_.get());
     if (limit_ == 0) prepared->source.reset();
-  } else if (!prepared->at_once) {
+  } else if (!prepared->at_once && prepared->source) {
     prepared->streamed.emplace(*parameters_, std::exchange(prepared->source, nullptr), op.plan, ins.work_level,
                                op.plain_scale, memory, prepared->hoisting);
   }
@@ -135,51 +140,26 @@ void Executor::prepare(std::size_t index) {
 }
 
 void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seconds) {
-  residency_ = std::make_unique<Residency>(parameters_->n());
-  record();
   trim_idle_blocks(0);
   malloc_trim(0);
   const std::size_t held = allocated_bytes(), resident = rss_bytes();
   const std::uint64_t process = (resident > held ? resident - held : 0) + kSmallBlocks;
   residency_->plan(std::move(memory), seconds, process, held);
   set_memory_limit(limit_ - process);
-  if (!program_.bootstrap) return;
-  const auto store = [&](std::size_t factor, ckks::PackedDiagonals& diagonals) {
-    store_diagonals(diagonals, *factor_rows_[factor]);
-    diagonals.read_from(factor_rows_[factor]);
-  };
-  bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap, store);
 }
 
 /// Goes through the program in dry runs.
 void Executor::record() {
   const DryRun dry;
   const ckks::EvaluationKeys keys = recorded_keys();
+  make_bootstrapper();
+  for (std::size_t i = 0; i < prepared_.size(); ++i) prepare(i);
+  // Of encoding; and one key a thread is loaded at a time, as it was read and as it is stored.
+  residency_->record_working_bytes(DryRun::take_peak_bytes() + kSmallBlocks);
   std::size_t largest = 0;
-  for (const auto& [name, rows] : key_rows_) {
-    largest = std::max(largest, rows->limbs() * rows->rows() * parameters_->n() * sizeof(std::uint32_t));
-  }
-  for (std::size_t i = 0; i < prepared_.size(); ++i) {
-    prepare(i);
-    map_rows_.push_back(nullptr);
-    if (!prepared_[i] || !prepared_[i]->map) continue;
-    ckks::PackedDiagonals& diagonals = prepared_[i]->map->diagonals();
-    map_rows_.back() = residency_->add(memory::ObjectClass::kPlaintext, diagonals.limbs(), diagonals.rows());
-    largest = std::max(largest, diagonals.bytes());
-    diagonals.read_from(map_rows_.back());
-    diagonals.release();
-  }
-  const auto factor = [&](std::size_t, ckks::PackedDiagonals& diagonals) {
-    largest = std::max(largest, diagonals.bytes());
-    factor_rows_.push_back(residency_->add(memory::ObjectClass::kPlaintext, diagonals.limbs(), diagonals.rows()));
-    diagonals.read_from(factor_rows_.back());
-    diagonals.release();
-  };
-  if (program_.bootstrap) {
-    bootstrapper_ = std::make_unique<ckks::Bootstrapper>(parameters_, *program_.bootstrap, factor);
-  }
-  // While keys and diagonals are loaded: as they are read, and as they are stored.
-  residency_->record_working_bytes(2 * largest + kSmallBlocks);
+  for (const auto& [name, rows] : key_rows_) largest = std::max(largest, rows->limbs() * rows->rows());
+  residency_->record_working_bytes(
+      2 * static_cast<std::size_t>(threads()) * largest * parameters_->n() * sizeof(std::uint32_t) + kSmallBlocks);
   const ckks::Evaluator evaluator(parameters_, &keys);
   const Instruction& in = program_.input();
   RunState state;
@@ -225,24 +205,9 @@ ckks::SwitchingKey Executor::store_key(const ckks::KeyName& name, const ckks::Sw
   for (std::size_t limb = 0; limb < rows.limbs(); ++limb) {
     std::vector<const std::uint32_t*> digits;
     for (const ring::Poly& digit : key.b) digits.push_back(digit.limb(limb));
-    residency_->put(rows, limb, digits);
+    residency_->put_rows(rows, limb, digits);
   }
   return {.set = key.set, .b = {}, .a = {}, .seed = key.seed, .rows = found->second};
-}
-
-void Executor::store_diagonals(ckks::PackedDiagonals& diagonals, const ckks::RowSource& source) const {
-  const std::size_t n = parameters_->n(), whole = diagonals.words() / n;
-  Buffer<std::uint32_t> last = Buffer<std::uint32_t>::zeros(n);
-  for (std::size_t limb = 0; limb < diagonals.limbs(); ++limb) {
-    std::vector<const std::uint32_t*> rows;
-    for (std::size_t r = 0; r < whole; ++r) rows.push_back(diagonals.limb(limb) + r * n);
-    if (diagonals.rows() > whole) {
-      std::copy_n(diagonals.limb(limb) + whole * n, diagonals.words() - whole * n, last.data());
-      rows.push_back(last.data());
-    }
-    residency_->put(source, limb, rows);
-  }
-  diagonals.release();
 }
 
 Executor::~Executor() = default;

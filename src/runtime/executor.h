@@ -87,7 +87,7 @@ class Executor {
   void plan_memory(MemoryOptions memory, const std::vector<double>& seconds);
   void record();
   ckks::EvaluationKeys recorded_keys();
-  void store_diagonals(ckks::PackedDiagonals& diagonals, const ckks::RowSource& source) const;
+  void make_bootstrapper();
 
   ckks::ParametersPtr parameters_;
   compiler::Program program_;
@@ -97,9 +97,7 @@ class Executor {
   std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
   std::unique_ptr<Residency> residency_;              // null without a budget
   std::map<ckks::KeyName, std::shared_ptr<const ckks::RowSource>> key_rows_;
-  std::vector<std::shared_ptr<const ckks::RowSource>> factor_rows_;  // of the bootstrapper's factors
-  std::vector<std::shared_ptr<const ckks::RowSource>> map_rows_;     // by instruction, null where there is no map
-  mutable std::mutex one_run_;                                       // with a budget
+  mutable std::mutex one_run_;  // with a budget
 };
 
 }  // namespace hearth::runtime

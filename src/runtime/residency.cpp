@@ -70,7 +70,6 @@ void Residency::record_instruction(std::size_t index) {
 }
 
 void Residency::record_working_bytes(std::size_t bytes) {
-  if (getenv("HEARTH_DBG")) fprintf(stderr, "working %zu %.1f MiB\n", first_record_.size(), static_cast<double>(bytes) / 1048576.);
   working_bytes_ = std::max<std::uint64_t>(working_bytes_, bytes);
 }
 
@@ -127,11 +126,12 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
   forecast_.working_bytes = working_bytes_;
   const std::uint64_t others = process_bytes + fixed_bytes + working_bytes_;
   forecast_.smallest = others + least;
-  require(options.limit >= forecast_.smallest, ErrorKind::kResource,
-          "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB of "
-          "tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
-          options.limit >> 20, (forecast_.smallest >> 20) + 1, tier ? "with this tier" : "without a tier",
-          process_bytes >> 20, fixed_bytes >> 20, working_bytes_ >> 20, least >> 20);
+  require(
+      options.limit >= forecast_.smallest, ErrorKind::kResource,
+      "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB of "
+      "tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
+      options.limit >> 20, (forecast_.smallest >> 20) + 1, tier ? "with this tier" : "without a tier",
+      process_bytes >> 20, fixed_bytes >> 20, working_bytes_ >> 20, least >> 20);
   forecast_.store_bytes = std::min(total, options.limit - others);
   if (tier) {
     forecast_.tier = options.tier->name();
@@ -150,16 +150,36 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
   records_ = {};
 }
 
-std::size_t Residency::rows_used(const ckks::RowSource& source, std::size_t limb) const {
-  return rows_used_[number_of(source)][limb];
-}
-
-void Residency::put(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows) {
+void Residency::put_rows(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows) {
   const std::uint32_t number = number_of(source), used = rows_used_[number][limb];
   if (used == 0) return;
   std::vector<const std::byte*> bytes;
   for (const std::uint32_t* row : rows.first(used)) bytes.push_back(reinterpret_cast<const std::byte*>(row));
   store_->put(object_of(number, limb), bytes);
+}
+
+std::shared_ptr<const ckks::RowSource> Residency::place(std::size_t limbs, std::size_t rows) {
+  if (dry_run()) return places_.emplace_back(add(memory::ObjectClass::kPlaintext, limbs, rows));
+  require(next_place_ < places_.size(), ErrorKind::kInternal, "more diagonals are encoded than the dry run saw");
+  const auto& place = places_[next_place_++];
+  require(place->limbs() == limbs && place->rows() == rows, ErrorKind::kInternal,
+          "diagonals of {} limbs and {} rows are encoded where the dry run saw {} and {}", limbs, rows, place->limbs(),
+          place->rows());
+  return place;
+}
+
+void Residency::put(const ckks::RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) {
+  if (dry_run()) return;
+  const std::size_t n = row_bytes_ / sizeof(std::uint32_t), whole = words.size() / n;
+  std::vector<const std::uint32_t*> rows;
+  for (std::size_t r = 0; r < whole; ++r) rows.push_back(words.data() + r * n);
+  Buffer<std::uint32_t> last;
+  if (words.size() > whole * n) {
+    last = Buffer<std::uint32_t>::zeros(n);
+    std::copy(words.begin() + static_cast<std::ptrdiff_t>(whole * n), words.end(), last.data());
+    rows.push_back(last.data());
+  }
+  put_rows(place, limb, rows);
 }
 
 memory::AccessSequence Residency::tail(std::size_t first) const {

@@ -34,14 +34,15 @@ struct MemoryForecast {
   double planning_seconds = 0;
 };
 
-/// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for
-/// real. First sources are added and every instruction is gone through in a dry run between record_instruction() calls;
-/// then plan(); then contents are put; then runs. Recording is for one thread, runs are one at a time; rows may be
-/// acquired by any thread.
-class Residency {
+/// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for real.
+/// First sources are added and every instruction is gone through in a dry run between record_instruction() calls; then
+/// plan(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for the same places
+/// twice, in the same order: in the dry run, where contents are left out, and for real. Recording is for one thread, runs
+/// are one at a time; rows may be acquired by any thread.
+class Residency : public ckks::RowStore {
  public:
   explicit Residency(std::size_t row_words) : row_bytes_(row_words * sizeof(std::uint32_t)) {}
-  ~Residency();
+  ~Residency() override;
 
   /// Rows of a new source; it outlives this object but cannot be used without it.
   std::shared_ptr<const ckks::RowSource> add(memory::ObjectClass kind, std::size_t limbs, std::size_t rows);
@@ -59,10 +60,11 @@ class Residency {
   const memory::AccessSequence& sequence() const { return sequence_; }
   const memory::Plan& residency_plan() const { return plan_; }
 
-  /// Contents of one limb of a source: its rows. Limbs that no instruction uses are let go.
-  void put(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows);
-  /// How many of a limb's rows are used.
-  std::size_t rows_used(const ckks::RowSource& source, std::size_t limb) const;
+  /// Contents of one limb of a source: its rows. What no instruction uses is let go.
+  void put_rows(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows);
+
+  std::shared_ptr<const ckks::RowSource> place(std::size_t limbs, std::size_t rows) override;
+  void put(const ckks::RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) override;
 
   /// Instructions from `first` on are about to run.
   void begin(std::size_t first);
@@ -82,9 +84,11 @@ class Residency {
   memory::AccessSequence tail(std::size_t first) const;
 
   std::size_t row_bytes_;
-  std::vector<memory::ObjectClass> kinds_;             // by source
-  std::vector<std::vector<std::uint32_t>> rows_used_;  // by source and limb
-  std::vector<std::vector<std::uint32_t>> objects_;    // by source and limb
+  std::vector<memory::ObjectClass> kinds_;                      // by source
+  std::vector<std::vector<std::uint32_t>> rows_used_;           // by source and limb
+  std::vector<std::vector<std::uint32_t>> objects_;             // by source and limb
+  std::vector<std::shared_ptr<const ckks::RowSource>> places_;  // of diagonals
+  std::size_t next_place_ = 0;
   std::vector<Record> records_;
   std::vector<std::size_t> first_record_;  // by instruction, and the end
   std::vector<double> start_;              // in dry seconds, by instruction, and the end

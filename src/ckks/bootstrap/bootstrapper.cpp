@@ -119,20 +119,16 @@ int exponential_degree(int wrap_bound, int doublings, double target) {
   return degree;
 }
 
-Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, const FactorSink& sink)
+Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, RowStore* store)
     : parameters_(std::move(parameters)), spec_(std::move(spec)) {
   const Parameters& p = *parameters_;
   check(p, spec_);
   exponential_ = exponential_series(exponential_bound(spec_.wrap_bound, spec_.doublings), spec_.exp_degree);
   const Encoder encoder(parameters_);
   const std::vector<ComplexLinearMap> down = stc_maps(p, spec_), up = cts_maps(p, spec_);
-  const auto made = [&](PreparedLinearMap& map) {
-    if (sink) sink(stc_.size() + cts_.size() - 1, map.diagonals());
-  };
   for (std::size_t i = 0; i < down.size(); ++i) {
     const int level = stc_level(spec_, i);
-    stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level));
-    made(stc_.back());
+    stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level), kLinearMapMemory, store);
   }
   // A raised and projected ciphertext has the scale q0 K slots / period; t / K is wanted at the size of the prime that
   // its square is divided by. The last factor, whose diagonals are the shortest and so round least, makes the
@@ -142,8 +138,8 @@ Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, const F
   for (std::size_t i = 0; i < up.size(); ++i) {
     const int level = cts_level(p, i);
     const double divisor = i + 1 == up.size() ? excess : 1;
-    cts_.emplace_back(encoder, p, up[i], plan_of(p, up[i]), level, p.level_modulus(level) / divisor);
-    made(cts_.back());
+    cts_.emplace_back(encoder, p, up[i], plan_of(p, up[i]), level, p.level_modulus(level) / divisor, kLinearMapMemory,
+                      store);
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <complex>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -42,11 +41,8 @@ int exponential_degree(int wrap_bound, int doublings, double target);
 /// exponential_level() - polynomial_depth(n).
 class Bootstrapper {
  public:
-  /// What becomes of the diagonals of each encoded factor, SlotsToCoeffs first, as soon as it is there.
-  using FactorSink = std::function<void(std::size_t factor, PackedDiagonals& diagonals)>;
-
-  /// Throws like check(). `sink`, if not empty, may move factors out of memory before the next is made.
-  Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, const FactorSink& sink = {});
+  /// Throws like check(). `store`: where the encoded factors go instead of into memory.
+  Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, RowStore* store = nullptr);
 
   const BootstrapSpec& spec() const { return spec_; }
   const Parameters& parameters() const { return *parameters_; }
