@@ -97,7 +97,7 @@ def check_server(root):
         seen, todo = set(), [src / name]
         while todo:
             path = todo.pop()
-            if path in seen or not path.exists():
+            if path in seen or not path.is_file():  # src/memory is no file, <memory> no header of Hearth
                 continue
             seen.add(path)
             if layer_of(path.relative_to(src).as_posix()) in SECRET:
