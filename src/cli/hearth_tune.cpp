@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "cli/common/command.h"
 #include "cli/model/tune_file.h"
+#include "memory/tier_base.h"
 
 // Measures what homomorphic operations cost on this machine, for the predictions of hearth compile.
 namespace {
@@ -21,6 +22,7 @@ struct Options {
   cli::CommonOptions common;
   std::string output;
   std::vector<int> log_n{13, 14, 15, 16};
+  std::vector<std::string> tiers;
 };
 
 MachineCosts measure(const Options& options, const std::function<void(double, double, const std::string&)>& progress) {
@@ -39,6 +41,37 @@ MachineCosts measure(const Options& options, const std::function<void(double, do
   return costs;
 }
 
+cli::MeasuredStorage measure_storage(const std::vector<memory::TierSpec>& specs) {
+  cli::MeasuredStorage storage;
+  if (specs.empty()) return storage;
+  storage.dram = memory::measure_dram();
+  for (const memory::TierSpec& spec : specs) {
+    const auto nominal = memory::unmeasured_speed();
+    const auto tier = memory::make_tier(spec, spec.kind == memory::TierKind::kEmulated ? nullptr : &nominal);
+    storage.tiers.push_back({memory::tier_key(spec), tier->emulated(), memory::measure_tier(*tier)});
+  }
+  return storage;
+}
+
+std::string table(const cli::MeasuredStorage& storage) {
+  if (!storage.dram) return "";
+  std::string text = fmt::format("\nmemory: {}/s copied, {:.0f} ns a random read\n",
+                                 cli::format_bytes(storage.dram->copy_bandwidth), 1e9 * storage.dram->random_latency);
+  for (const auto& tier : storage.tiers) {
+    text += fmt::format("{}{}\n", cli::printable(tier.key), tier.emulated ? " (emulated)" : "");
+    text += fmt::format("{:>10} {:>24} {:>24}\n", "size", "read", "write");
+    for (std::size_t i = 0; i < tier.speed.read.size(); ++i) {
+      const memory::SpeedPoint &read = tier.speed.read[i], &write = tier.speed.write[i];
+      const auto cell = [](const memory::SpeedPoint& point) {
+        return fmt::format("{:.1f} us, {}/s", 1e6 * point.latency, cli::format_bytes(point.bandwidth));
+      };
+      text += fmt::format("{:>10} {:>24} {:>24}\n", cli::format_bytes(static_cast<double>(read.bytes)), cell(read),
+                          cell(write));
+    }
+  }
+  return text;
+}
+
 std::string table(const MachineCosts& costs) {
   std::string text = fmt::format("{:<6} {:>6} {:>8}", "degree", "primes", "special");
   for (const char* const name : compiler::kPrimitiveNames) text += fmt::format(" {:>12}", name);
@@ -52,6 +85,8 @@ std::string table(const MachineCosts& costs) {
 }
 
 void tune(Options& options) {
+  std::vector<memory::TierSpec> tiers;
+  for (const std::string& text : options.tiers) tiers.push_back(memory::parse_tier_spec(text));
   if (options.output.empty()) {
     options.output = cli::default_tune_file();
     require(!options.output.empty(), ErrorKind::kInvalidArgument,
@@ -61,16 +96,18 @@ void tune(Options& options) {
     require(!error, ErrorKind::kIo, "cannot make the folder of {}: {}", options.output, error.message());
   }
   cli::Stage stage("Measuring", 10);
+  const cli::MeasuredStorage storage = measure_storage(tiers);
   const MachineCosts costs = measure(options, stage.detailed_reporter());
   const double seconds = stage.finish();
-  cli::write_tune_file(options.output, costs);
-  Json json = cli::to_json(costs);
+  cli::write_tune_file(options.output, costs, storage);
+  Json json = cli::to_json(costs, storage);
   json["output"] = options.output;
   json["measuring_seconds"] = seconds;
   cli::emit(options.common, json,
-            table(costs) + cli::format_rows({{"processor", costs.processor},
-                                             {"threads", fmt::format("{}", costs.threads)},
-                                             {"written to", options.output}}));
+            table(costs) + table(storage) +
+                cli::format_rows({{"processor", costs.processor},
+                                  {"threads", fmt::format("{}", costs.threads)},
+                                  {"written to", options.output}}));
 }
 
 }  // namespace
@@ -91,6 +128,9 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false)
       ->capture_default_str()
       ->type_name("N,...");
+  app.add_option("--tier", options.tiers, "Storage below DRAM to measure too, e.g. nvme:/scratch:1GiB (docs/tiers.md)")
+      ->allow_extra_args(false)
+      ->type_name("KIND:WHERE:SIZE");
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { tune(options); });
 }

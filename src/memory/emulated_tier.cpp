@@ -9,12 +9,16 @@ namespace {
 /// A sleeping thread wakes up to this much late; the rest is waited for awake.
 constexpr std::chrono::microseconds kAwake{60};
 
+/// Threads take about this long to hear of each other, once on the way to the copy and once on the way back.
+constexpr double kHandOver = 50e-6;
+
 /// Transfers that must be in flight for the bandwidth to be used.
 std::size_t depth_of(const TierSpeed& speed) {
   constexpr std::uint64_t kSmall = 128 << 10;
   double depth = 4;
   for (const Direction direction : {Direction::kRead, Direction::kWrite}) {
-    depth = std::max(depth, std::ceil(speed.latency(direction, kSmall) / speed.busy(direction, kSmall)));
+    const double seconds = speed.latency(direction, kSmall) + 2 * kHandOver;
+    depth = std::max(depth, std::ceil(seconds / speed.busy(direction, kSmall)));
   }
   return static_cast<std::size_t>(std::min(depth, 32.0));
 }

@@ -38,15 +38,24 @@ void fill_with_noise(std::span<std::byte> bytes) {
   }
 }
 
-/// Transfers of one size: at places one after another, round and round, reads only of what has been written.
+/// Where the transfers of one size go. Every lane has places of its own, so that no two transfers overlap.
 class Places {
  public:
-  Places(std::uint64_t size, std::uint64_t limit) : size_(size), count_(std::max<std::uint64_t>(1, limit / size)) {}
-  std::uint64_t next() { return size_ * (at_++ % count_); }
-  std::uint64_t covered() const { return size_ * std::min(at_, count_); }
+  /// Within the first `limit` bytes, which hold at least one.
+  Places(std::uint64_t size, std::uint64_t limit, std::uint64_t most_lanes)
+      : size_(size), used_(std::min(most_lanes, limit / size)), rounds_(limit / size / used_.size()) {}
+  std::size_t lanes() const { return used_.size(); }
+  /// One after another, round and round.
+  std::uint64_t next(std::size_t lane) { return size_ * (used_[lane]++ % rounds_ * lanes() + lane); }
+  /// The first bytes, as far as there were transfers everywhere.
+  std::uint64_t covered() const {
+    return size_ * lanes() * std::min(rounds_, *std::min_element(used_.begin(), used_.end()));
+  }
 
  private:
-  std::uint64_t size_, count_, at_ = 0;
+  std::uint64_t size_;
+  std::vector<std::uint64_t> used_;  // by lane: places so far
+  std::uint64_t rounds_;
 };
 
 /// Keeps a number of transfers in flight for some time; several measurements, one after another.
@@ -75,11 +84,8 @@ class Pump {
 
  private:
   void start(std::size_t lane) {
-    Transfer transfer{.direction = direction_, .memory = memory_.subspan(lane * size_, size_)};
-    {
-      const std::lock_guard lock(mutex_);
-      transfer.offset = places_.next();
-    }
+    const Transfer transfer{
+        .direction = direction_, .offset = places_.next(lane), .memory = memory_.subspan(lane * size_, size_)};
     tier_.start(transfer, [this, lane](std::exception_ptr error) {
       bool again = false;
       {
@@ -116,8 +122,7 @@ SpeedPoint measure(Tier& tier, Direction direction, std::uint64_t size, std::spa
     pump.run(1, 0);
     latencies.push_back(seconds_since(start));
   }
-  const std::size_t lanes = std::min<std::size_t>(tier.depth(), memory.size() / size);
-  for (int i = 0; i < kLeast; ++i) bandwidths.push_back(pump.run(lanes, patience / 2 / kLeast));
+  for (int i = 0; i < kLeast; ++i) bandwidths.push_back(pump.run(places.lanes(), patience / 2 / kLeast));
   return {.bytes = size, .latency = median(std::move(latencies)), .bandwidth = median(std::move(bandwidths))};
 }
 
@@ -176,7 +181,8 @@ TierSpeed measure_tier(Tier& tier, const MeasureOptions& options) {
   require(!sizes.empty(), ErrorKind::kInvalidArgument, "{} is too small to be measured: {} bytes", tier.name(),
           tier.capacity());
   const std::uint64_t largest = *std::max_element(sizes.begin(), sizes.end());
-  const std::uint64_t wanted = largest * std::max<std::size_t>(tier.depth(), 1);
+  const std::size_t depth = std::max<std::size_t>(tier.depth(), 1);
+  const std::uint64_t wanted = largest * depth;
   // Large pages make the memory aligned for every tier.
   Buffer<std::byte> memory(std::max<std::uint64_t>(std::min(wanted, kRegion), std::uint64_t{2} << 20));
   fill_with_noise(memory.span());
@@ -184,12 +190,12 @@ TierSpeed measure_tier(Tier& tier, const MeasureOptions& options) {
   std::uint64_t written = 0;
   TierSpeed speed;
   for (const std::uint64_t size : sizes) {
-    Places places(size, limit);
+    Places places(size, limit, std::min<std::uint64_t>(depth, memory.size() / size));
     speed.write.push_back(measure(tier, Direction::kWrite, size, memory.span(), places, options.patience));
     written = std::max(written, places.covered());
   }
   for (const std::uint64_t size : sizes) {
-    Places places(size, written);
+    Places places(size, written, std::min<std::uint64_t>(depth, memory.size() / size));
     speed.read.push_back(measure(tier, Direction::kRead, size, memory.span(), places, options.patience));
   }
   return speed;

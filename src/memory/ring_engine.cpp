@@ -148,6 +148,7 @@ class RingEngine final : public IoEngine {
       auto* const slot = static_cast<Request*>(io_uring_cqe_get_data(entry));
       const int result = entry->res;
       io_uring_cqe_seen(&ring_, entry);
+      { const std::lock_guard handed_over(mutex_); }  // the slot was filled under the lock, by any thread
       if (slot) advance(*slot, result);
       const std::lock_guard lock(mutex_);
       if (ending_ && unfinished_ == 0) return;

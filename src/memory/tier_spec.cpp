@@ -104,6 +104,11 @@ TierSpec parse_tier_spec(const std::string& text) {
   return spec;
 }
 
+std::string tier_key(const TierSpec& spec) {
+  return spec.text.substr(0, spec.text.find(':') + 1) + spec.where +
+         (spec.engine == Engine::kThreads ? std::string(kThreadsSuffix) : "");
+}
+
 std::unique_ptr<Tier> make_tier(const TierSpec& spec, const TierSpeed* measured) {
   if (spec.kind == TierKind::kEmulated) return make_emulated(spec, measured);
   const std::string name = spec.text.substr(0, spec.text.find(':') + 1) + spec.where;

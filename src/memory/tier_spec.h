@@ -26,6 +26,10 @@ struct TierSpec {
 /// nvme:/scratch:60GiB. Error(kInvalidArgument) that says what was expected. Looks at nothing but the text.
 TierSpec parse_tier_spec(const std::string& text);
 
+/// What tells one tier from another whatever its size, KIND:WHERE and ",threads" where that was asked for: the key to
+/// measured speeds.
+std::string tier_key(const TierSpec& spec);
+
 /// A number of bytes: whole, with KiB, MiB, GiB or TiB or, meaning the same, K, M, G or T; 1 to 2^62.
 /// Error(kInvalidArgument) with an example.
 std::uint64_t parse_size(std::string_view text);

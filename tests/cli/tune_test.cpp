@@ -1,4 +1,6 @@
 #include "base/parallel.h"
+#include "cli/model/tune_file.h"
+#include "tests/base/expect_error.h"
 #include "tests/cli/shell.h"
 
 // Files of measured costs: who writes them, who reads them, and what is refused.
@@ -96,6 +98,45 @@ TEST_F(Tune, TheDefaultFileIsFoundAndOnlyUsedWhereItWasMeasured) {
   const Outcome broken = compile_at_home("--json");
   EXPECT_EQ(broken.code, 0);
   EXPECT_NE(broken.err.find("is no file of hearth tune"), std::string::npos) << broken.err;
+}
+
+TEST_F(Tune, MeasuresTiersAndMemoryWhereAsked) {
+  EXPECT_FALSE(tuned_->contains("tiers"));
+  EXPECT_FALSE(tuned_->contains("dram"));
+  const Json json =
+      shell_->json("tune --log-n 11 --tier \"file:$D:16M\" --tier emulated:nvme:16M -o \"$D/tiers.json\"");
+  const cli::MeasuredStorage storage = cli::read_tuned_storage(*shell_ / "tiers.json");
+  ASSERT_TRUE(storage.dram.has_value());
+  EXPECT_GT(storage.dram->copy_bandwidth, 1e8);
+  ASSERT_EQ(storage.tiers.size(), 2U);
+  EXPECT_FALSE(storage.tiers[0].emulated);
+  EXPECT_TRUE(storage.tiers[1].emulated);
+  EXPECT_EQ(storage.tiers[1].speed.read.size(), 6U);
+  EXPECT_EQ(storage.find(memory::parse_tier_spec("emulated:nvme:1G")), &storage.tiers[1].speed);
+  EXPECT_EQ(storage.find(memory::parse_tier_spec("emulated:cxl_dram:1G")), nullptr);
+  EXPECT_EQ(json.at("tiers").size(), 2U);
+  EXPECT_GT(seconds("--tune \"$D/tiers.json\""), 0) << "compile ignores what it does not need";
+  shell_->refuses("tune --log-n 11 --tier tape:1:1G -o \"$D/t.json\"", "names no tier");
+}
+
+TEST_F(Tune, NonsenseAboutTiersIsRefused) {
+  const auto refused = [&](const std::function<void(Json&)>& change, const std::string& part) {
+    write("bad.json", [&](Json& json) {
+      const Json point = {{"bytes", 4096}, {"latency", 1e-4}, {"bandwidth", 1e9}};
+      const Json speed = {{"read", Json::array({point})}, {"write", Json::array({point})}};
+      json["tiers"] = Json::array({{{"tier", "file:/x"}, {"emulated", false}, {"speed", speed}}});
+      json["dram"] = {{"copy_bandwidth", 1e9}, {"random_latency", 1e-7}};
+      change(json);
+    });
+    expect_error(ErrorKind::kCorrupt, part, [] { cli::read_tuned_storage(*shell_ / "bad.json"); });
+  };
+  refused([](Json& json) { json["tiers"] = 5; }, "\"tiers\" must be a list");
+  refused([](Json& json) { json["tiers"].push_back(5); }, "\"tier\" is missing");
+  refused([](Json& json) { json["tiers"][0]["tier"] = "a\nb"; }, "\"tier\" must be a plain text");
+  refused([](Json& json) { json["tiers"][0]["emulated"] = 1; }, "\"emulated\" must be true or false");
+  refused([](Json& json) { json["tiers"][0]["speed"]["read"] = Json::array(); }, "\"read\" must be a list");
+  refused([](Json& json) { json["dram"] = Json::array(); }, "\"copy_bandwidth\" is missing");
+  refused([](Json& json) { json["dram"]["random_latency"] = 0; }, "must be a positive number");
 }
 
 TEST_F(Tune, NonsenseIsRefused) {

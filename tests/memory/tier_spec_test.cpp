@@ -46,6 +46,11 @@ TEST(TierSpec, IsParsed) {
   EXPECT_EQ(emulated.where, "my file.json");
 }
 
+TEST(TierSpec, KeysLeaveOutTheSize) {
+  EXPECT_EQ(tier_key(parse_tier_spec("nvme:/scratch:60GiB")), "nvme:/scratch");
+  EXPECT_EQ(tier_key(parse_tier_spec("file:a:b:1G,threads")), "file:a:b,threads");
+}
+
 TEST(TierSpec, SaysWhatIsNoTier) {
   const auto refused = [](const std::string& text, const std::string& part) {
     expect_error(ErrorKind::kInvalidArgument, part, [&] { parse_tier_spec(text); });
