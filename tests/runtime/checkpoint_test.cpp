@@ -88,6 +88,7 @@ class CheckpointFolder : public ::testing::Test {
     std::set<std::string> out;
     for (const auto& entry : fs::directory_iterator(folder())) out.insert(entry.path().filename().string());
     out.erase("lock");
+    out.erase("made");
     out.erase("manifest.hearth");
     return out;
   }
@@ -197,6 +198,13 @@ TEST_F(CheckpointFolder, LeavesAFolderThatWasThereAndForeignFiles) {
   EXPECT_EQ(names(), (std::set<std::string>{"notes.txt"}));
   EXPECT_FALSE(fs::exists(path("lock")));
   EXPECT_FALSE(fs::exists(path("manifest.hearth")));
+}
+
+TEST_F(CheckpointFolder, IsKnownAsMadeForTheRunFromTheFirstMoment) {
+  open();
+  fs::remove(path("manifest.hearth"));  // as if the run had been killed before it wrote one
+  open().remove();
+  EXPECT_FALSE(fs::exists(folder()));
 }
 
 TEST_F(CheckpointFolder, SavesWhatIsWorthIt) {
