@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/trace.h"
 
 namespace hearth::runtime {
 namespace {
@@ -165,6 +166,8 @@ void Checkpoint::save(std::size_t done, const std::vector<double>& seconds, cons
   // The first instruction is the input, which is not stored.
   if (!finished && (done <= 1 || !due())) return;
   const auto begin = Clock::now();
+  trace::Span span(trace::Category::kCheckpoint, "save", program_.instructions[done - 1].name);
+  const std::uint64_t written = cost_.bytes;
   try {
     Manifest next = manifest_;
     next.next = 0;
@@ -184,6 +187,7 @@ void Checkpoint::save(std::size_t done, const std::vector<double>& seconds, cons
                             "it is still in {}: make room, and the same command goes on from there",
                             error.what(), program_.instructions[done - 1].name, input(), folder_.string()));
   }
+  span.set_bytes(static_cast<double>(cost_.bytes - written));
   saved_at_ = Clock::now();
   ++cost_.saves;
   last_cost_ = std::chrono::duration<double>(saved_at_ - begin).count();

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/trace.h"
 #include "ckks/linear_map_streamed.h"
 #include "ckks/polynomial.h"
 #include "compiler/program/work.h"
@@ -255,7 +256,10 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, const std::f
   const ckks::Encoder encoder(parameters_);
   const auto total = static_cast<double>(program_.instructions.size());
   const std::vector<bool> ahead = encoded_ahead(program_, *parameters_, encoded_budget);
-  for (const Work& work : count_work(program_, *parameters_)) cost_.push_back(nominal_cost(work, *parameters_));
+  for (const Work& work : count_work(program_, *parameters_)) {
+    cost_.push_back(nominal_cost(work, *parameters_));
+    moved_.push_back(moved_bytes(work, *parameters_));
+  }
   for (Instruction& ins : program_.instructions) {
     auto prepared = std::make_unique<Prepared>();
     const ring::Basis basis = parameters_->q_basis(ins.level);
@@ -324,7 +328,10 @@ std::vector<Ciphertext> Executor::resume(const ckks::EvaluationKeys& keys, RunSt
     const double begin = now();
     meter.begin(i, ins.name);
     evaluator.checkpoint();
-    run.step(i, prepared_[i].get());
+    {
+      const trace::Span span(trace::Category::kCompute, ins.name, op_name(ins.op), moved_[i]);
+      run.step(i, prepared_[i].get());
+    }
     if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
     if (hooks.observer) hooks.observer(i, run.result(i));
     if (hooks.save) hooks.save(i + 1, result);

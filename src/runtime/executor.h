@@ -71,6 +71,7 @@ class Executor {
   ckks::ParametersPtr parameters_;
   compiler::Program program_;
   std::vector<double> cost_;                          // nominal, one an instruction
+  std::vector<double> moved_;                         // bytes of keys and ciphertexts, one an instruction
   std::vector<std::unique_ptr<Prepared>> prepared_;   // one an instruction, null where nothing is encoded
   std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
 };
