@@ -100,7 +100,7 @@ std::string area(const Occupancy& resident) {
   for (std::size_t c = 0; c < resident.classes.size(); ++c) {
     std::string points, back;
     for (std::size_t m = 0; m < base.size(); ++m) {
-      back = fmt::format("{:.1f},{:.1f} ", x(m), y(base[m])) + back;
+      back.insert(0, fmt::format("{:.1f},{:.1f} ", x(m), y(base[m])));
       base[m] += resident.values[c][m];
       points += fmt::format("{:.1f},{:.1f} ", x(m), y(base[m]));
     }
