@@ -2,110 +2,162 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <mutex>
-#include <vector>
+#include <set>
+
+#include "base/dry_run.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::size_t kPage = std::size_t{4} << 10;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kChunk = std::size_t{32} << 20;
 
-struct Cache {
-  std::mutex mutex;
-  std::map<std::size_t, std::vector<void*>> idle;  // by size
-  std::size_t bytes = 0, limit = kIdleBlocks;
-};
+std::size_t rounded(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-/// Never destroyed: threads may free blocks while the process ends.
-Cache& cache() {
-  static Cache* const one = new Cache;
-  return *one;
+void* map_pages(std::size_t size) {
+  void* const pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? nullptr : pages;
 }
 
 /// A fresh mapping at a multiple of kHugePage.
-void* map_aligned(std::size_t size) {
+std::byte* map_chunk(std::size_t size) {
   const std::size_t room = size + kHugePage;
-  void* const whole = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (whole == MAP_FAILED) return nullptr;
-  auto* const begin = static_cast<std::byte*>(whole);
-  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(whole) % kHugePage) % kHugePage;
+  auto* const begin = static_cast<std::byte*>(map_pages(room));
+  if (begin == nullptr) return nullptr;
+  const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(begin) % kHugePage) % kHugePage;
   if (before > 0) munmap(begin, before);
-  if (room - before > size) munmap(begin + before + size, room - before - size);
-  madvise(begin + before, size / kHugePage * kHugePage, MADV_HUGEPAGE);
+  munmap(begin + before + size, room - before - size);
+  madvise(begin + before, size, MADV_HUGEPAGE);
   return begin + before;
 }
 
-void* map_fresh(std::size_t size) {
-  if (size >= kHugePage) return map_aligned(size);
-  void* const block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return block == MAP_FAILED ? nullptr : block;
-}
-
-void trim(Cache& c, std::size_t keep) {
-  while (c.bytes > keep && !c.idle.empty()) {
-    const auto largest = std::prev(c.idle.end());
-    munmap(largest->second.back(), largest->first);
-    c.bytes -= largest->first;
-    largest->second.pop_back();
-    if (largest->second.empty()) c.idle.erase(largest);
+class Chunks {
+ public:
+  void* take(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    auto found = by_size_.lower_bound({size, nullptr});
+    if (found == by_size_.end()) {
+      if (!grow(size)) return nullptr;
+      found = by_size_.lower_bound({size, nullptr});
+    }
+    const auto [room, block] = *found;
+    remove_free(block, room);
+    if (room > size) add_free(block + size, room - size);
+    return block;
   }
+
+  /// Whether the block lay in a chunk.
+  bool give(std::byte* block, std::size_t size) noexcept {
+    const std::lock_guard lock(mutex_);
+    auto chunk = chunks_.upper_bound(block);
+    if (chunk == chunks_.begin() || block >= std::prev(chunk)->first + std::prev(chunk)->second) return false;
+    --chunk;
+    std::byte* const end = chunk->first + chunk->second;
+    const auto next = free_.lower_bound(block);
+    std::byte* begin = block;
+    if (next != free_.begin() && std::prev(next)->first + std::prev(next)->second == block &&
+        std::prev(next)->first >= chunk->first) {
+      begin = std::prev(next)->first;
+    }
+    std::byte* last = block + size;
+    if (next != free_.end() && next->first == last && last < end) last += next->second;
+    if (last != block + size) remove_free(block + size, static_cast<std::size_t>(last - block) - size);
+    if (begin != block) remove_free(begin, static_cast<std::size_t>(block - begin));
+    add_free(begin, static_cast<std::size_t>(last - begin));
+    if (begin == chunk->first && last == end && limit_ == 0 && idle_ > kIdleBlocks) unmap(begin);
+    return true;
+  }
+
+  void trim() noexcept {
+    const std::lock_guard lock(mutex_);
+    for (auto chunk = chunks_.begin(); chunk != chunks_.end();) {
+      const auto here = chunk++;
+      const auto block = free_.find(here->first);
+      if (block != free_.end() && block->second == here->second) unmap(here->first);
+    }
+  }
+
+  std::size_t total() {
+    const std::lock_guard lock(mutex_);
+    return total_;
+  }
+  std::size_t limit() {
+    const std::lock_guard lock(mutex_);
+    return limit_;
+  }
+  void set_limit(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    limit_ = bytes;
+  }
+
+ private:
+  bool grow(std::size_t size) {
+    const std::size_t least = rounded(size, kHugePage);
+    std::size_t chunk = std::max(kChunk, least);
+    if (limit_ != 0 && total_ + chunk > limit_) chunk = least;
+    if (limit_ != 0 && total_ + chunk > limit_) return false;
+    std::byte* const begin = map_chunk(chunk);
+    if (begin == nullptr) return false;
+    chunks_.emplace(begin, chunk);
+    total_ += chunk;
+    add_free(begin, chunk);
+    return true;
+  }
+
+  /// Of a chunk that is one free block.
+  void unmap(std::byte* begin) {
+    const auto chunk = chunks_.find(begin);
+    remove_free(begin, chunk->second);
+    munmap(begin, chunk->second);
+    total_ -= chunk->second;
+    chunks_.erase(chunk);
+  }
+
+  void add_free(std::byte* block, std::size_t size) {
+    free_.emplace(block, size);
+    by_size_.emplace(size, block);
+    idle_ += size;
+  }
+
+  void remove_free(std::byte* block, std::size_t size) {
+    free_.erase(block);
+    by_size_.erase({size, block});
+    idle_ -= size;
+  }
+
+  std::mutex mutex_;
+  std::map<std::byte*, std::size_t> chunks_, free_;       // sizes by address
+  std::set<std::pair<std::size_t, std::byte*>> by_size_;  // free blocks
+  std::size_t total_ = 0, idle_ = 0, limit_ = 0;
+};
+
+/// Never destroyed: threads may free blocks while the process ends.
+Chunks& chunks() {
+  static Chunks* const all = new Chunks;
+  return *all;
 }
 
 }  // namespace
 
-std::size_t mapped_bytes(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+std::size_t block_bytes(std::size_t bytes) { return rounded(bytes, kPage); }
 
-void* map_block(std::size_t bytes) {
-  const std::size_t size = mapped_bytes(bytes);
-  Cache& c = cache();
-  {
-    const std::lock_guard lock(c.mutex);
-    const auto found = c.idle.find(size);
-    if (found != c.idle.end()) {
-      void* const block = found->second.back();
-      found->second.pop_back();
-      if (found->second.empty()) c.idle.erase(found);
-      c.bytes -= size;
-      return block;
-    }
-  }
-  return map_fresh(size);
+void* take_block(std::size_t bytes) {
+  return dry_run() ? map_pages(block_bytes(bytes)) : chunks().take(block_bytes(bytes));
 }
 
-void unmap_block(void* block, std::size_t bytes) noexcept {
-  const std::size_t size = mapped_bytes(bytes);
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  try {
-    c.idle[size].push_back(block);
-  } catch (...) {
-    munmap(block, size);
-    return;
-  }
-  c.bytes += size;
-  trim(c, c.limit);
+void give_block(void* block, std::size_t bytes) noexcept {
+  if (!chunks().give(static_cast<std::byte*>(block), block_bytes(bytes))) munmap(block, block_bytes(bytes));
 }
 
-std::size_t idle_block_bytes() {
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  return c.bytes;
-}
-
-void trim_idle_blocks(std::size_t keep) noexcept {
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  trim(c, keep);
-}
-
-void set_idle_block_limit(std::size_t bytes) {
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  c.limit = bytes;
-  trim(c, bytes);
-}
+std::size_t chunk_bytes() { return chunks().total(); }
+std::size_t chunk_limit() { return chunks().limit(); }
+void set_chunk_limit(std::size_t bytes) { chunks().set_limit(bytes); }
+void trim_chunks() noexcept { chunks().trim(); }
 
 }  // namespace hearth

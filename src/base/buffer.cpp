@@ -15,10 +15,9 @@ constexpr std::size_t kMaxBytes = std::size_t{1} << 47;  // no process has more 
 
 std::atomic<std::size_t> current{0};
 std::atomic<std::size_t> peak{0};
-std::atomic<std::size_t> limit{0};
 
 std::size_t rounded(std::size_t bytes) {
-  return bytes >= kMappedBlock ? mapped_bytes(bytes) : (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+  return bytes >= kMappedBlock ? block_bytes(bytes) : (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
 }
 
 void count(std::size_t size) {
@@ -29,42 +28,28 @@ void count(std::size_t size) {
   }
 }
 
-/// Makes room for what was counted already.
-void enforce_limit(std::size_t size) {
-  const std::size_t most = limit.load();
-  if (most == 0 || dry_run()) return;
-  const std::size_t now = current.load();
-  trim_idle_blocks(now < most ? most - now : 0);
-  if (now <= most) return;
-  current.fetch_sub(size);
-  fail(ErrorKind::kResource,
-       "{} bytes more than the {} that are in use would exceed the memory limit of {} bytes; give more memory", size,
-       now - size, most);
-}
-
 }  // namespace
 
 void* allocate_aligned(std::size_t bytes) {
   require(bytes <= kMaxBytes, ErrorKind::kResource, "cannot allocate {} bytes of memory", bytes);
   const std::size_t size = rounded(bytes);
+  void* const pointer = size >= kMappedBlock ? take_block(size) : std::aligned_alloc(kCacheLine, size);
+  require(pointer != nullptr, ErrorKind::kResource, "cannot allocate {} bytes of memory{}", bytes,
+          chunk_limit() == 0
+              ? ""
+              : fmt::format(": {} of the {} that it may take are in use", allocated_bytes(), chunk_limit()));
   count(size);
-  enforce_limit(size);
-  void* const pointer = size >= kMappedBlock ? map_block(size) : std::aligned_alloc(kCacheLine, size);
-  if (pointer != nullptr) return pointer;
-  current.fetch_sub(size);
-  fail(ErrorKind::kResource, "cannot allocate {} bytes of memory", bytes);
+  return pointer;
 }
 
 void free_aligned(void* pointer, std::size_t bytes) noexcept {
   const std::size_t size = rounded(bytes);
   current.fetch_sub(size);
   if (dry_run()) dry::count_freed(size);
-  size >= kMappedBlock ? unmap_block(pointer, size) : std::free(pointer);
+  size >= kMappedBlock ? give_block(pointer, size) : std::free(pointer);
 }
 
 std::size_t allocated_bytes() { return current.load(); }
 std::size_t peak_allocated_bytes() { return peak.load(); }
-void set_memory_limit(std::size_t bytes) { limit.store(bytes); }
-std::size_t memory_limit() { return limit.load(); }
 
 }  // namespace hearth

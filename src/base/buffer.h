@@ -8,20 +8,15 @@
 
 namespace hearth {
 
-/// Allocates `bytes` aligned to 64 bytes, or to 2 MiB with transparent huge pages asked for when `bytes` is that large.
-/// Never returns null: throws Error(kResource) with the size, also where set_memory_limit() allows no more. Every large
-/// allocation of Hearth goes through here.
+/// Allocates `bytes` aligned to 64 bytes, large ones to a page and with transparent huge pages asked for. Never returns
+/// null: throws Error(kResource) with the size, also where set_chunk_limit() (base/block_cache.h) allows no more. Every
+/// large allocation of Hearth goes through here.
 void* allocate_aligned(std::size_t bytes);
 void free_aligned(void* pointer, std::size_t bytes) noexcept;
 
 /// Bytes now held through allocate_aligned, and the most ever held. Thread safe.
 std::size_t allocated_bytes();
 std::size_t peak_allocated_bytes();
-
-/// Limits what allocate_aligned holds at any time, idle blocks included (base/block_cache.h), from now on; 0, as at the
-/// start, is no limit. Idle blocks go first; then allocations fail.
-void set_memory_limit(std::size_t bytes);
-std::size_t memory_limit();
 
 /// Owning array of a trivial type, aligned for vector loads. Contents start uninitialised unless asked. Move-only; copy
 /// with clone(). Not thread safe beyond what T's elements allow.

@@ -20,7 +20,7 @@ IdleBlocks& idle() {
 }
 
 /// Whether blocks of this size are left to the cache of all threads.
-bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && memory_limit() != 0); }
+bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && chunk_limit() != 0); }
 
 }  // namespace
 
@@ -45,7 +45,7 @@ Buffer<std::byte> acquire_scratch(std::size_t bytes) {
 void release_scratch(Buffer<std::byte> block) noexcept {
   if (shared(block.size())) return;
   IdleBlocks& list = idle();
-  if (block.empty() || list.bytes + block.size() > (memory_limit() != 0 ? kScratchKeptLimited : kScratchKept)) return;
+  if (block.empty() || list.bytes + block.size() > (chunk_limit() != 0 ? kScratchKeptLimited : kScratchKept)) return;
   try {
     const std::size_t size = block.size();
     list.blocks.push_back(std::move(block));

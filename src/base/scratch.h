@@ -10,7 +10,7 @@ namespace hearth {
 
 /// Hands out working memory of at least `bytes`, reusing blocks that this thread released before, so that hot functions
 /// do not pay for fresh pages on every call. Each thread keeps at most kScratchKept bytes of idle blocks, and none of
-/// those that all threads share (base/block_cache.h) when memory is limited. The contents are whatever was there: never
+/// those in chunks (base/block_cache.h) when memory is limited. The contents are whatever was there: never
 /// put secrets in scratch. Prefer the Scratch class.
 Buffer<std::byte> acquire_scratch(std::size_t bytes);
 void release_scratch(Buffer<std::byte> block) noexcept;

@@ -29,6 +29,7 @@ constexpr std::array kCommands{
     Command{"verify", "hearth-verify", false,
             "compare every layer with plaintext; needs the secret key, for developers"},
     Command{"tune", "hearth-tune", false, "measure this machine, for better predictions"},
+    Command{"report", "hearth-report", false, "where the time of a recorded run went (run --trace)"},
     Command{"inspect", "hearth-inspect", false, "describe any file that Hearth writes"}};
 
 constexpr std::string_view kExamples = R"(

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/system.h"
+#include "base/trace.h"
 #include "cli/common/command.h"
 #include "cli/common/process.h"
 #include "cli/serve/residency.h"
@@ -20,7 +21,7 @@ using cli::Json;
 
 struct Options {
   cli::CommonOptions common;
-  std::string bundle, keys, input, output, memory, tier;
+  std::string bundle, keys, input, output, memory, tier, trace;
   bool stages = false;
   service::Checkpointing keeping;
 };
@@ -212,8 +213,34 @@ service::Server open_server(const Options& options, const service::ProgressFunct
   return service::Server(options.bundle, std::move(memory), progress);
 }
 
+/// Runs what is loaded, fills in the results but loading.
+void evaluate(const Options& options, const service::Server& server, const service::ClientKeys& keys,
+              Results& results) {
+  const double count = service::CiphertextFile(options.input).head().tensors;
+  cli::Stage running("Evaluating", count * server.prediction().seconds);
+  const cli::InterruptScope interrupts;
+  const auto check = [&] { interrupts.check(); };
+  const auto progress = running.detailed_reporter();
+  if (!options.trace.empty()) trace::start();
+  if (options.keeping.folder.empty()) {
+    server.run(keys, options.input, options.output, &results.reports, progress, check);
+  } else {
+    service::Checkpointing keeping = options.keeping;
+    keeping.resumed = [&](const service::ResumePoint& at) {
+      if (!options.common.quiet) std::fprintf(stderr, "hearth: resumed at %s\n", place_of(at).c_str());
+    };
+    results.kept = server.run_kept(keys, options.input, options.output, keeping, &results.reports, progress, check);
+  }
+  results.times.run = running.finish();
+  if (!options.trace.empty()) trace::write(options.trace, trace::stop());
+}
+
 void run(const Options& options) {
   cli::require_no_input(options.output, {options.bundle, options.keys, options.input});
+  if (!options.trace.empty()) {
+    cli::require_no_input(options.trace, {options.bundle, options.keys, options.input, options.output});
+    trace::name_thread("compute");
+  }
   Results results;
   cli::Stage loading("Loading the model");
   const service::Server server = open_server(options, loading.reporter());
@@ -225,23 +252,7 @@ void run(const Options& options) {
   cli::Stage reading("Loading keys");
   const service::ClientKeys keys = server.load_keys(options.keys, reading.reporter());
   results.times.keys = reading.finish();
-  const double count = service::CiphertextFile(options.input).head().tensors;
-  cli::Stage running("Evaluating", count * server.prediction().seconds);
-  {
-    const cli::InterruptScope interrupts;
-    const auto check = [&] { interrupts.check(); };
-    const auto progress = running.detailed_reporter();
-    if (options.keeping.folder.empty()) {
-      server.run(keys, options.input, options.output, &results.reports, progress, check);
-    } else {
-      service::Checkpointing keeping = options.keeping;
-      keeping.resumed = [&](const service::ResumePoint& at) {
-        if (!options.common.quiet) std::fprintf(stderr, "hearth: resumed at %s\n", place_of(at).c_str());
-      };
-      results.kept = server.run_kept(keys, options.input, options.output, keeping, &results.reports, progress, check);
-    }
-  }
-  results.times.run = running.finish();
+  evaluate(options, server, keys, results);
   results.key_bytes = keys.keys.bytes();
   print(options, server, results);
 }
@@ -276,6 +287,9 @@ int main(int argc, char** argv) {
                  "emulated:optane_pmem_100:60GiB")
       ->needs(memory)
       ->type_name("KIND:WHERE:SIZE");
+  app.add_option("--trace", options.trace,
+                 "Record what happens when, for hearth report or a viewer of Chrome or Perfetto traces")
+      ->type_name("FILE");
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { run(options); });
 }

@@ -78,18 +78,15 @@ double embedding_bytes(const Program& program, const ckks::Parameters& parameter
 }
 
 /// Traffic of one inference (Prediction::moved_bytes).
-double moved_bytes(const Program& program, const ckks::Parameters& parameters, const std::vector<Work>& work,
-                   const std::vector<bool>& ahead) {
+double traffic(const Program& program, const ckks::Parameters& parameters, const std::vector<Work>& work,
+               const std::vector<bool>& ahead) {
   const double embedding = embedding_bytes(program, parameters);
   double sum = 0;
   for (std::size_t i = 0; i < work.size(); ++i) {
     const Instruction& ins = program.instructions[i];
     if (ahead[i]) sum += static_cast<double>(encoded_bytes(ins, parameters));
     if (std::holds_alternative<ActivationOp>(ins.op)) sum += embedding * ((ins.ciphertexts + 1) / 2);  // NOLINT: pairs
-    for (const auto& [level, counts] : work[i]) {
-      const LevelShape shape = level_shape(parameters, level);
-      for (std::size_t k = 0; k < kPrimitives; ++k) sum += counts[k] * moved_bytes(static_cast<Primitive>(k), shape);
-    }
+    sum += moved_bytes(work[i], parameters);
   }
   return sum;
 }
@@ -166,7 +163,7 @@ Prediction predict(const Lowered& lowered, const ckks::ParametersPtr& parameters
   const MachineCosts costs = known && known->covers(p.log_n()) ? *known : measure_for(work, parameters);
   for (const Work& w : work) out.instruction_seconds.push_back(seconds_of(w, p, costs));
   out.seconds = std::accumulate(out.instruction_seconds.begin(), out.instruction_seconds.end(), 0.0);
-  out.moved_bytes = moved_bytes(program, p, work, ahead);
+  out.moved_bytes = traffic(program, p, work, ahead);
   out.threads = costs.threads;
   constexpr double kProcess = 12e6;  // code, libraries and tables of a server that has loaded nothing
   out.peak_bytes = kProcess + out.key_bytes_memory + out.plaintext_bytes + program_bytes(program) +

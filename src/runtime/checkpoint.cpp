@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/trace.h"
 
 namespace hearth::runtime {
 namespace {
@@ -17,6 +19,7 @@ namespace fs = std::filesystem;
 constexpr double kNegligibleShare = 0.01;   // of a run
 constexpr double kNegligibleSeconds = 1.0;  // at most
 constexpr const char* kManifestName = "manifest.hearth";
+constexpr const char* kMadeName = "made";
 
 /// Whether a checkpoint may have left a file of this name, finished or not.
 bool is_ours(const std::string& name) {
@@ -27,13 +30,14 @@ bool is_ours(const std::string& name) {
          (temporary ? rest.find(".hearth.") != std::string_view::npos : rest.ends_with(".hearth"));
 }
 
-/// Makes the folder unless it is there; returns whether it did.
-bool make_folder(const fs::path& folder) {
+/// Makes the folder unless it is there, and in it, at once, the mark of that: it goes with the run.
+void make_folder(const fs::path& folder) {
   std::error_code error;
   const bool made = fs::create_directory(folder, error);
   require(!error, ErrorKind::kIo, "cannot make the checkpoint folder {}: {}", folder.string(), error.message());
-  if (made) sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
-  return made;
+  if (!made) return;
+  require(std::ofstream(folder / kMadeName).good(), ErrorKind::kIo, "cannot write {}", (folder / kMadeName).string());
+  sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
 }
 
 std::string in_hex(std::span<const std::uint8_t> bytes) {
@@ -52,7 +56,7 @@ Checkpoint::Checkpoint(fs::path folder, RunIdentity identity, const compiler::Pr
       policy_(policy) {
   manifest_.identity = std::move(identity);
   manifest_.instructions = static_cast<std::uint32_t>(program.instructions.size());
-  manifest_.folder_made = make_folder(folder_);
+  make_folder(folder_);
   lock_.emplace(folder_);
   try {
     load();
@@ -70,7 +74,7 @@ Checkpoint::Checkpoint(fs::path folder, RunIdentity identity, const compiler::Pr
 void Checkpoint::load() {
   const fs::path path = folder_ / kManifestName;
   if (!fs::exists(fs::symlink_status(path))) {
-    // From here on the folder is this run's, and it is known who made it.
+    // From here on the folder is this run's.
     write_manifest(path, manifest_);
     return;
   }
@@ -162,6 +166,8 @@ void Checkpoint::save(std::size_t done, const std::vector<double>& seconds, cons
   // The first instruction is the input, which is not stored.
   if (!finished && (done <= 1 || !due())) return;
   const auto begin = Clock::now();
+  trace::Span span(trace::Category::kCheckpoint, "save", program_.instructions[done - 1].name);
+  const std::uint64_t written = cost_.bytes;
   try {
     Manifest next = manifest_;
     next.next = 0;
@@ -181,6 +187,7 @@ void Checkpoint::save(std::size_t done, const std::vector<double>& seconds, cons
                             "it is still in {}: make room, and the same command goes on from there",
                             error.what(), program_.instructions[done - 1].name, input(), folder_.string()));
   }
+  span.set_bytes(static_cast<double>(cost_.bytes - written));
   saved_at_ = Clock::now();
   ++cost_.saves;
   last_cost_ = std::chrono::duration<double>(saved_at_ - begin).count();
@@ -238,15 +245,15 @@ void Checkpoint::remove_unnamed() const {
 }
 
 void Checkpoint::remove() {
-  const bool made = manifest_.folder_made;
   std::error_code ignored;
   // The manifest first: a folder without it holds nothing, a folder with it all that it names.
   fs::remove(folder_ / kManifestName, ignored);
   manifest_ = {};
   remove_unnamed();
+  const bool made = fs::remove(folder_ / kMadeName, ignored);
   lock_->remove();
-  lock_.reset();
   if (made) fs::remove(folder_, ignored);  // not if there is something else in it
+  lock_.reset();
 }
 
 fs::path Checkpoint::live_path(const StoredValue& value) const {

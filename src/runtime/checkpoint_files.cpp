@@ -112,7 +112,6 @@ void write_manifest(const std::filesystem::path& path, const Manifest& manifest)
   out.add_section(kHeadSection, [&](ByteWriter& bytes) {
     write_identity(bytes, manifest.identity);
     bytes.u32(manifest.instructions);
-    bytes.boolean(manifest.folder_made);
   });
   out.add_section(kStepSection, [&](ByteWriter& bytes) {
     write_values(bytes, manifest.finished);
@@ -129,7 +128,6 @@ Manifest read_manifest(const ContainerReader& file) {
   Section head(file, kHeadSection);
   out.identity = read_identity(head.in);
   out.instructions = head.in.u32_in(1, kMaxInstructions, "number of instructions");
-  out.folder_made = head.in.boolean();
   head.in.expect_end();
   Section step(file, kStepSection);
   read_progress(step.in, out);

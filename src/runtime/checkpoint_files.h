@@ -35,7 +35,6 @@ struct StoredValue {
 struct Manifest {
   RunIdentity identity;
   std::uint32_t instructions = 0;     ///< of the program
-  bool folder_made = false;           ///< for this run, so that it goes with it
   std::vector<StoredValue> finished;  ///< outputs of the first inputs, in order
   std::uint32_t next = 0;             ///< instruction of the first input that is not finished
   std::vector<double> seconds;        ///< that those before it took

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/system.h"
+#include "base/trace.h"
 #include "compiler/program/work.h"
 #include "runtime/progress_meter.h"
 
@@ -100,7 +101,10 @@ void Executor::make_bootstrapper() {
 void Executor::take_weights(std::size_t encoded_budget) {
   check(program_, *parameters_);
   const std::vector<bool> ahead = encoded_ahead(program_, *parameters_, encoded_budget);
-  for (const Work& work : count_work(program_, *parameters_)) cost_.push_back(nominal_cost(work, *parameters_));
+  for (const Work& work : count_work(program_, *parameters_)) {
+    cost_.push_back(nominal_cost(work, *parameters_));
+    moved_.push_back(moved_bytes(work, *parameters_));
+  }
   for (Instruction& ins : program_.instructions) {
     prepared_.push_back(nullptr);
     auto* const op = std::get_if<LinearOp>(&ins.op);
@@ -140,12 +144,12 @@ void Executor::prepare(std::size_t index) {
 }
 
 void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seconds) {
-  trim_idle_blocks(0);
+  trim_chunks();
   malloc_trim(0);
-  const std::size_t held = allocated_bytes(), resident = rss_bytes();
-  const std::uint64_t process = (resident > held ? resident - held : 0) + kSmallBlocks;
-  residency_->plan(std::move(memory), seconds, process, held);
-  set_memory_limit(limit_ - process);
+  const std::size_t chunks = chunk_bytes(), resident = rss_bytes();
+  const std::uint64_t process = (resident > chunks ? resident - chunks : 0) + kSmallBlocks;
+  residency_->plan(std::move(memory), seconds, process, chunks);
+  set_chunk_limit(limit_ - process);
 }
 
 /// Goes through the program in dry runs.
@@ -253,7 +257,10 @@ std::vector<Ciphertext> Executor::resume(const ckks::EvaluationKeys& keys, RunSt
     const double begin = now();
     meter.begin(i, ins.name);
     evaluator.checkpoint();
-    run.step(i, prepared_[i].get());
+    {
+      const trace::Span span(trace::Category::kCompute, ins.name, op_name(ins.op), moved_[i]);
+      run.step(i, prepared_[i].get());
+    }
     if (report) report->stages.push_back({ins.name, op_name(ins.op), now() - begin});
     if (hooks.observer) hooks.observer(i, run.result(i));
     if (hooks.save) hooks.save(i + 1, result);

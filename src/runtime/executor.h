@@ -93,6 +93,7 @@ class Executor {
   compiler::Program program_;
   std::uint64_t limit_ = 0;                           // the budget, or 0
   std::vector<double> cost_;                          // nominal, one an instruction
+  std::vector<double> moved_;                         // bytes of keys and ciphertexts, one an instruction
   std::vector<std::unique_ptr<Prepared>> prepared_;   // one an instruction, null where nothing is encoded
   std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
   std::unique_ptr<Residency> residency_;              // null without a budget

@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
 
+// Working memory is cut from chunks in blocks of many sizes, between which gaps remain.
+constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
+
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
@@ -110,6 +113,7 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
                      std::uint64_t fixed_bytes) {
   const double start = now();
   build_sequence(seconds);
+  working_bytes_ += working_bytes_ / kGapShare + kGaps;
   std::uint64_t total = 0, largest = 0;
   for (const memory::PlannedObject& object : sequence_.objects) {
     total += object.bytes;

@@ -253,4 +253,13 @@ double nominal_cost(const Work& work, const ckks::Parameters& parameters) {
   return sum;
 }
 
+double moved_bytes(const Work& work, const ckks::Parameters& parameters) {
+  double sum = 0;
+  for (const auto& [level, counts] : work) {
+    const LevelShape shape = level_shape(parameters, level);
+    for (std::size_t i = 0; i < kPrimitives; ++i) sum += counts[i] * moved_bytes(static_cast<Primitive>(i), shape);
+  }
+  return sum;
+}
+
 }  // namespace hearth::compiler

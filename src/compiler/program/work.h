@@ -63,5 +63,7 @@ using Work = std::map<int, PrimitiveArray>;
 std::vector<Work> count_work(const Program& program, const ckks::Parameters& parameters);
 /// In nominal costs; at least a little even for instructions that are nearly free.
 double nominal_cost(const Work& work, const ckks::Parameters& parameters);
+/// Of all its primitives; diagonals that are kept encoded are left out.
+double moved_bytes(const Work& work, const ckks::Parameters& parameters);
 
 }  // namespace hearth::compiler
