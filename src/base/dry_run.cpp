@@ -47,19 +47,31 @@ void count_allocated(std::size_t bytes) {
 
 void count_freed(std::size_t bytes) { state().current -= static_cast<long long>(bytes); }
 
-// What a round holds only while it lasts is held by every worker at once; what it leaves behind, once.
-Round::Round(std::size_t workers) : workers_(state().in_round ? 1 : workers), nested_(state().in_round) {
-  State& s = state();
-  before_ = s.current;
-  outer_peak_ = std::exchange(s.peak, s.current);
-  s.in_round = s.in_round || workers > 1;
+Workers::Workers(std::size_t count) : nested_(state().in_round), clocks_(nested_ ? 1 : count, state().seconds) {
+  state().in_round = nested_ || count > 1;
 }
 
+Workers::~Workers() {
+  state().in_round = nested_;
+  state().seconds = *std::max_element(clocks_.begin(), clocks_.end());
+}
+
+Round::Round(Workers& workers)
+    : workers_(workers),
+      worker_(static_cast<std::size_t>(std::min_element(workers.clocks_.begin(), workers.clocks_.end()) -
+                                       workers.clocks_.begin())) {
+  State& s = state();
+  s.seconds = workers.clocks_[worker_];
+  before_ = s.current;
+  outer_peak_ = std::exchange(s.peak, s.current);
+}
+
+// What a round holds only while it lasts is held by every worker at once; what it leaves behind, once.
 Round::~Round() {
   State& s = state();
-  const long long passing = (s.peak - before_) * static_cast<long long>(workers_);
+  workers_.clocks_[worker_] = s.seconds;
+  const long long passing = (s.peak - before_) * static_cast<long long>(workers_.clocks_.size());
   s.peak = std::max({outer_peak_, before_ + passing, s.current});
-  s.in_round = nested_;
 }
 
 }  // namespace dry

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace hearth {
 
@@ -23,7 +24,9 @@ class DryRun {
   /// Most bytes of Buffers that the real run would hold at once since the last call, on threads() threads, not counting
   /// what was there before the scope.
   static std::size_t take_peak_bytes();
-  /// Seconds of work so far, on one thread, by the costs that kernels were given (add_dry_seconds()).
+  /// Seconds from the beginning to where the calling thread's work is, by the costs that kernels were given
+  /// (add_dry_seconds()), were it spread over threads() threads. Rounds of a loop that would run side by side pass
+  /// through the same time one after the other.
   static double seconds();
 };
 
@@ -47,18 +50,32 @@ class Suspension {
 void count_allocated(std::size_t bytes);
 void count_freed(std::size_t bytes);
 
-/// One round of a loop that a real run spreads over `workers` threads; inner loops of it stay on its thread.
+/// The threads that share the rounds of a loop in a real run. Inner loops of a round stay on its thread.
+class Workers {
+ public:
+  explicit Workers(std::size_t count);
+  ~Workers();  ///< all have arrived
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+ private:
+  friend class Round;
+  bool nested_;
+  std::vector<double> clocks_;
+};
+
+/// A round done by the worker that is free first.
 class Round {
  public:
-  explicit Round(std::size_t workers);
+  explicit Round(Workers& workers);
   ~Round();
   Round(const Round&) = delete;
   Round& operator=(const Round&) = delete;
 
  private:
-  std::size_t workers_;
+  Workers& workers_;
+  std::size_t worker_;
   long long before_, outer_peak_;
-  bool nested_;
 };
 
 }  // namespace dry

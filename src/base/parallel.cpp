@@ -20,7 +20,7 @@ std::unique_ptr<tbb::global_control> control;
 int limit = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 
 void go_through(std::size_t begin, std::size_t end, const std::function<void(std::size_t)>& body) {
-  const std::size_t workers = std::min(end - begin, static_cast<std::size_t>(threads()));
+  dry::Workers workers(std::min(end - begin, static_cast<std::size_t>(threads())));
   for (std::size_t i = begin; i < end; ++i) {
     const dry::Round round(workers);
     body(i);

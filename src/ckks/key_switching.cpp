@@ -195,17 +195,18 @@ void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const Sw
   const ring::Kernels& k = ring::kernels();
   const std::size_t limb = layout.key_limb(j);
   const std::size_t count = digits.digits();
-  std::optional<HeldRows> held;
-  if (key.rows) held.emplace(*key.rows, limb, count);
   const bool expands = key.a.empty();
   Scratch<std::uint32_t> expanded(expands ? count * pitch(layout) : 0);
   std::vector<const std::uint32_t*> halves(2 * count);
   for (std::size_t d = 0; d < count; ++d) {
     std::uint32_t* row = expanded.data() + d * pitch(layout);
     if (expands) key.fill_a(layout.parameters(), d, layout.prime(j), row);
-    halves[d] = held ? (*held)[d] : key.b[d].limb(limb);
     halves[count + d] = expands ? row : key.a[d].limb(limb);
   }
+  // Last, so that what comes from a tier, and is verified now, is still in the cache when it is used.
+  std::optional<HeldRows> held;
+  if (key.rows) held.emplace(*key.rows, limb, count);
+  for (std::size_t d = 0; d < count; ++d) halves[d] = held ? (*held)[d] : key.b[d].limb(limb);
   const std::uint32_t* const* b = halves.data();
   const std::uint32_t* const* a = b + count;
   k.dot(out0, digits.row(j), b, count, 0, accumulate0, layout.n(), layout.modulus(j));

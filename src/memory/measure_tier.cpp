@@ -18,7 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kRegion = std::uint64_t{64} << 20;  // of the tier, and limit of memory
-constexpr int kLeast = 3;                                   // transfers, or windows, that a median is taken of
+constexpr std::uint64_t kLastingRegion = std::uint64_t{1} << 30, kLastingTransfer = std::uint64_t{256} << 10;
+constexpr int kLeast = 3;  // transfers, or windows, that a median is taken of
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -126,6 +127,19 @@ SpeedPoint measure(Tier& tier, Direction direction, std::uint64_t size, std::spa
   return {.bytes = size, .latency = median(std::move(latencies)), .bandwidth = median(std::move(bandwidths))};
 }
 
+/// By how much the bandwidth falls when it has to last. `region`: of the tier, to use; set to what was used.
+double lasting_share(Tier& tier, Direction direction, std::span<std::byte> memory, const TierSpeed& speed,
+                     double seconds, std::uint64_t& region) {
+  const std::uint64_t size = std::min<std::uint64_t>(kLastingTransfer, memory.size()), room = region / size;
+  if (room == 0 || size % tier.alignment() != 0) return 1;
+  Places places(size, region, std::min<std::uint64_t>(std::max<std::size_t>(tier.depth(), 1), memory.size() / size));
+  Pump pump(tier, direction, size, memory, places);
+  pump.run(places.lanes(), seconds / 3);
+  const double bandwidth = pump.run(places.lanes(), seconds * 2 / 3);
+  region = places.covered();
+  return std::min(1.0, bandwidth * speed.busy(direction, size) / static_cast<double>(size));
+}
+
 /// A cycle through all lines of a memory in random order: each line holds the index of the next.
 Buffer<std::uint64_t> random_cycle(std::size_t lines, std::size_t words_per_line) {
   std::vector<std::uint32_t> order(lines);
@@ -173,7 +187,9 @@ double measure_copy_bandwidth(double patience) {
 
 }  // namespace
 
-MeasureOptions quick_measurement() { return {.sizes = {128 << 10, 256 << 10, 1 << 20}, .patience = 0.05}; }
+MeasureOptions quick_measurement() {
+  return {.sizes = {128 << 10, 256 << 10, 1 << 20}, .patience = 0.03, .lasting = 0.4};
+}
 
 TierSpeed measure_tier(Tier& tier, const MeasureOptions& options) {
   std::vector<std::uint64_t> sizes = options.sizes;
@@ -198,6 +214,11 @@ TierSpeed measure_tier(Tier& tier, const MeasureOptions& options) {
     Places places(size, written, std::min<std::uint64_t>(depth, memory.size() / size));
     speed.read.push_back(measure(tier, Direction::kRead, size, memory.span(), places, options.patience));
   }
+  std::uint64_t region = std::min(tier.capacity(), kLastingRegion);
+  const double writes = lasting_share(tier, Direction::kWrite, memory.span(), speed, options.lasting, region);
+  const double reads = lasting_share(tier, Direction::kRead, memory.span(), speed, options.lasting, region);
+  for (SpeedPoint& point : speed.write) point.bandwidth *= writes;
+  for (SpeedPoint& point : speed.read) point.bandwidth *= reads;
   return speed;
 }
 

@@ -12,13 +12,16 @@ struct MeasureOptions {
   std::vector<std::uint64_t> sizes{4096, 16384, 65536, 262144, 1048576, 4194304};
   /// Seconds for each size and direction, about; at least a few transfers are made however long they take.
   double patience = 0.15;
+  /// Seconds, for each direction, over which a bandwidth is taken that lasts.
+  double lasting = 1;
 };
 
-/// 128 KiB, 256 KiB and 1 MiB, in less than half a second in all on usual hardware.
+/// 128 KiB, 256 KiB and 1 MiB, in about a second in all on usual hardware.
 MeasureOptions quick_measurement();
 
-/// Medians of latency (one transfer at a time) and bandwidth (depth() at a time), writes first. Overwrites the tier's
-/// first 64 MiB; caches of a device that hold that much show. Sizes beyond the capacity are left out;
+/// Medians of latency (one transfer at a time) and bandwidth (depth() at a time), writes first. Many devices are faster
+/// for a moment, or from a cache, than for long: all bandwidths are lowered by the ratio found in transfers of 256 KiB
+/// over `lasting` seconds and up to 1 GiB. Overwrites that much of the tier. Sizes beyond the capacity are left out;
 /// Error(kInvalidArgument) if none is left, and whatever a transfer fails with.
 TierSpeed measure_tier(Tier& tier, const MeasureOptions& options = {});
 

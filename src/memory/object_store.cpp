@@ -1,12 +1,11 @@
 #include "memory/object_store.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <utility>
 
+#include "base/checksum.h"
 #include "base/error.h"
 
 namespace hearth::memory {
@@ -14,13 +13,14 @@ namespace {
 
 constexpr std::uint32_t kNoUse = static_cast<std::uint32_t>(-1);
 constexpr std::uint8_t kAttempts = 2;
+constexpr double kPatience = 0.001;  // seconds to wait for the plan before an object is fetched out of order
 constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Continues a checksum over one row.
 std::uint64_t checksum_row(const std::byte* row, std::size_t bytes, std::uint64_t before) {
-  return XXH3_64bits_withSeed(row, bytes, before);
+  return checksum64({row, bytes}, before);
 }
 
 }  // namespace
@@ -190,20 +190,22 @@ bool ObjectStore::drop_leftovers(std::size_t rows) {
   return free_.size() >= rows;
 }
 
-/// Frees rows by dropping objects that nobody uses, those first that are needed last. Whether there are enough.
+/// Frees rows by dropping objects that nobody uses: best those that were fetched for a use still to come, which the
+/// queue then fetches again; the one needed last first. Whether there are enough.
 bool ObjectStore::make_room(std::size_t rows) {
   while (free_.size() < rows) {
-    std::uint32_t victim = kNoUse, farthest = 0;
+    std::uint32_t victim = kNoUse;
+    std::pair<bool, std::uint32_t> best;
     for (std::uint32_t i = 0; i < objects_.size(); ++i) {
       const Object& o = objects_[i];
       const bool idle = o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
-      if (!idle) continue;
-      const std::uint32_t next = next_use(i);
-      if (victim != kNoUse && next <= farthest) continue;
+      const std::pair value{!o.planned || o.fetched_for == next_use(i), next_use(i)};
+      if (!idle || (victim != kNoUse && value <= best)) continue;
       victim = i;
-      farthest = next;
+      best = value;
     }
     if (victim == kNoUse) return false;
+    if (objects_[victim].planned && best.first) next_fetch_ = std::min(next_fetch_, objects_[victim].fetch);
     drop(victim);
   }
   return true;
@@ -240,6 +242,8 @@ void ObjectStore::pump(Starts& starts) {
     if (next == kNoUse || next > use) continue;                           // has been used already
     if (next < use || (o.state != State::kAbsent && o.pins > 0)) return;  // an earlier use is still to come or to end
     o.planned = true;
+    o.fetched_for = use;
+    o.fetch = next_fetch_;
     if (o.state != State::kAbsent) continue;
     if (in_flight_ >= tier_->depth() || !drop_leftovers(rows_of(object))) return;
     o.attempts = 0;
@@ -310,8 +314,9 @@ void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mu
   changed_.notify_all();
 }
 
-/// One step towards having a pinned object at hand. Whether there is nothing to do but wait.
-bool ObjectStore::step(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts) {
+/// One step towards having a pinned object at hand. Whether there is nothing to do but wait; `patient`: for the plan to
+/// get to it, as long as there is hope.
+bool ObjectStore::step(std::uint32_t object, bool patient, std::unique_lock<std::mutex>& lock, Starts& starts) {
   Object& o = objects_[object];
   if (o.error) std::rethrow_exception(std::exchange(o.error, nullptr));
   if (o.state == State::kLoaded) {
@@ -320,9 +325,10 @@ bool ObjectStore::step(std::uint32_t object, std::unique_lock<std::mutex>& lock,
   }
   if (o.state != State::kAbsent) return true;
   require(tier_ != nullptr, ErrorKind::kInternal, "object {} was never put into the store", object);
+  // Others will free memory, or what is on its way will be used; then it is this object's turn.
+  const bool hopeful = held_ > 0 || in_flight_ > 0;
+  if (hopeful && patient) return true;
   if (!make_room(rows_of(object))) {
-    bool hopeful = in_flight_ > 0;
-    for (const Object& other : objects_) hopeful = hopeful || (other.pins > 0 && !other.pages.empty());
     require(hopeful, ErrorKind::kResource, "an object of {} bytes does not fit the {} of the store",
             info_[object].bytes, arena_.size());
     return true;
@@ -344,7 +350,8 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
   try {
     double since = 0;
     while (o.state != State::kResident) {
-      const bool waits = step(object, lock, starts);
+      const bool patient = since == 0 || now() - since < kPatience;
+      const bool waits = step(object, patient, lock, starts);
       if (!starts.empty()) {
         lock.unlock();
         start(starts);
@@ -352,7 +359,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
       }
       if (!waits) continue;
       if (since == 0) since = now();
-      changed_.wait(lock);
+      changed_.wait_for(lock, std::chrono::duration<double>(kPatience));
     }
     if (since != 0) {
       const double waited = now() - since;
@@ -367,6 +374,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
     throw;
   }
   o.used = true;
+  ++held_;
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = page(o.pages[i]);
 }
 
@@ -374,6 +382,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
 void ObjectStore::finish_use(std::uint32_t object) {
   Object& o = objects_[object];
   --o.pins;
+  --held_;
   ++o.ended;
   if (o.pins > 0 || plan_ == nullptr) return;
   const After after = plan_->after[use_of(object, o.ended - 1)];

@@ -78,8 +78,10 @@ class ObjectStore {
     std::uint32_t transfers = 0;           // outstanding
     std::uint8_t attempts = 0;
     State state = State::kAbsent;
-    bool planned = false;  // here because the plan wants it
-    bool used = false;     // in this run or an earlier one
+    bool planned = false;           // here because the plan wants it
+    std::uint32_t fetched_for = 0;  // use, and place in the queue, if planned
+    std::size_t fetch = 0;
+    bool used = false;  // in this run or an earlier one
     std::exception_ptr error;
   };
   /// Transfers to be started once the lock is released.
@@ -100,7 +102,7 @@ class ObjectStore {
   void start(Starts& starts);
   void transferred(std::uint32_t object, const std::exception_ptr& error);
   void finish_use(std::uint32_t object);
-  bool step(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts);
+  bool step(std::uint32_t object, bool patient, std::unique_lock<std::mutex>& lock, Starts& starts);
   void verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts);
   std::uint64_t checksum_of(std::uint32_t object);
   void wait_idle(std::unique_lock<std::mutex>& lock);
@@ -114,6 +116,7 @@ class ObjectStore {
   Buffer<std::byte> arena_;
   std::vector<std::uint32_t> free_;  // pages; the next one to take is the last
   std::size_t in_flight_ = 0;        // transfers
+  std::size_t held_ = 0;             // uses that last
   bool running_ = false;
 
   const AccessSequence* sequence_ = nullptr;

@@ -25,7 +25,7 @@ using Tensor = std::vector<Ciphertext>;
 namespace {
 
 /// Of a budget, the share that a linear map may hold while it is evaluated.
-constexpr std::uint64_t kLinearShare = 8, kGridShare = 4;
+constexpr std::uint64_t kLinearShare = 16, kGridShare = 4;
 
 /// What a run takes for small things besides: stacks, lists.
 constexpr std::uint64_t kSmallBlocks = std::uint64_t{6} << 20;
@@ -158,12 +158,11 @@ void Executor::record() {
   const ckks::EvaluationKeys keys = recorded_keys();
   make_bootstrapper();
   for (std::size_t i = 0; i < prepared_.size(); ++i) prepare(i);
-  // Of encoding; and one key a thread is loaded at a time, as it was read and as it is stored.
+  // Of encoding; and one key at a time is loaded, as it was read and as it is stored.
   residency_->record_working_bytes(DryRun::take_peak_bytes() + kSmallBlocks);
   std::size_t largest = 0;
   for (const auto& [name, rows] : key_rows_) largest = std::max(largest, rows->limbs() * rows->rows());
-  residency_->record_working_bytes(
-      2 * static_cast<std::size_t>(threads()) * largest * parameters_->n() * sizeof(std::uint32_t) + kSmallBlocks);
+  residency_->record_working_bytes(2 * largest * parameters_->n() * sizeof(std::uint32_t) + kSmallBlocks);
   const ckks::Evaluator evaluator(parameters_, &keys);
   const Instruction& in = program_.input();
   RunState state;
@@ -179,7 +178,8 @@ void Executor::record() {
   for (std::size_t i = 0; i < prepared_.size(); ++i) {
     residency_->record_instruction(i);
     run.step(i, prepared_[i].get());
-    residency_->record_working_bytes(DryRun::take_peak_bytes());
+    const std::size_t p = DryRun::take_peak_bytes();
+      residency_->record_working_bytes(p);
   }
   residency_->record_instruction(prepared_.size());
 }

@@ -17,6 +17,8 @@ constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
 // Working memory is cut from chunks in blocks of many sizes, between which gaps remain.
 constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
 
+constexpr std::uint64_t kAhead = 16;  // objects
+
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
@@ -41,7 +43,8 @@ class StoredRows : public ckks::RowSource {
   }
 
   void release(std::size_t limb) const noexcept override {
-    if (!dry_run()) residency_.store_->release(residency_.object_of(source_, limb));
+    if (dry_run()) return residency_.record_release(source_, limb);
+    residency_.store_->release(residency_.object_of(source_, limb));
   }
 
  private:
@@ -77,8 +80,18 @@ void Residency::record_working_bytes(std::size_t bytes) {
 }
 
 void Residency::record(std::uint32_t source, std::size_t limb, std::size_t rows) {
-  records_.push_back({source, static_cast<std::uint32_t>(limb), DryRun::seconds()});
+  const double now = DryRun::seconds();
+  records_.push_back({source, static_cast<std::uint32_t>(limb), now, now});
   rows_used_[source][limb] = std::max(rows_used_[source][limb], static_cast<std::uint32_t>(rows));
+}
+
+void Residency::record_release(std::uint32_t source, std::size_t limb) {
+  // One thread goes through everything, so what was acquired last is released first.
+  for (std::size_t r = records_.size(); r-- > 0;) {
+    if (records_[r].source != source || records_[r].limb != limb) continue;
+    records_[r].end = DryRun::seconds();
+    return;
+  }
 }
 
 /// Objects are the limbs of sources that are used, in the order of their first use, so that those used together lie
@@ -89,7 +102,11 @@ void Residency::build_sequence(std::span<const double> seconds) {
     const std::size_t last = first_record_[i + 1];
     const double until = start_[i + 1], dry = until - start_[i];
     const bool known = !seconds.empty() && seconds[i] > 0 && dry > 0;
-    const double factor = known ? seconds[i] / dry : 1.0 / threads();
+    const double factor = known ? seconds[i] / dry : 1.0;
+    // Threads work side by side on what the dry run went through one after the other.
+    const auto at = [&](std::size_t r) { return records_.begin() + static_cast<std::ptrdiff_t>(r); };
+    std::stable_sort(at(first_record_[i]), at(last),
+                     [](const Record& a, const Record& b) { return a.begin < b.begin; });
     for (std::size_t r = first_record_[i]; r < last; ++r) {
       const Record& record = records_[r];
       std::uint32_t& object = objects_[record.source][record.limb];
@@ -100,10 +117,12 @@ void Residency::build_sequence(std::span<const double> seconds) {
                                      .created = false,
                                      .recompute_seconds = memory::kNever});
       }
-      const double next = r + 1 < last ? records_[r + 1].seconds : until;
+      const double next = r + 1 < last ? records_[r + 1].begin : until;
+      std::size_t with = r;  // the last use that begins while this one lasts
+      while (with + 1 < last && records_[with + 1].begin < record.end) ++with;
       sequence_.uses.push_back({.object = object,
-                                .seconds = (next - record.seconds) * factor,
-                                .last = static_cast<std::uint32_t>(r),
+                                .seconds = (next - record.begin) * factor,
+                                .last = static_cast<std::uint32_t>(with),
                                 .writes = false});
     }
   }
@@ -123,7 +142,9 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
   forecast_.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = working_bytes_;
   const bool tier = options.tier != nullptr;
   // Every thread may hold one object while another is on its way.
-  const std::uint64_t least = tier ? std::min(total, 2 * largest * static_cast<std::uint64_t>(threads() + 1)) : total;
+  const std::uint64_t pinned = memory::smallest_capacity(sequence_, tier);
+  const std::uint64_t least =
+      tier ? std::min(total, std::max(pinned, largest * static_cast<std::uint64_t>(threads() + 1))) : total;
   forecast_.limit = options.limit;
   forecast_.process_bytes = process_bytes;
   forecast_.fixed_bytes = fixed_bytes;
@@ -142,7 +163,10 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
     forecast_.emulated = options.tier->emulated();
     plan_options_.speed = options.tier->speed();
   }
-  plan_options_.capacity = forecast_.store_bytes / row_bytes_ * row_bytes_;
+  // What the plan leaves free lets fetches run ahead of uses that come in another order than planned.
+  const std::uint64_t ahead = forecast_.store_bytes < total ? kAhead * total / sequence_.objects.size() : 0;
+  plan_options_.capacity =
+      std::max(least, (forecast_.store_bytes - std::min(forecast_.store_bytes, ahead)) / row_bytes_ * row_bytes_);
   plan_options_.tier = tier && forecast_.store_bytes < total;
   plan_ = memory::make_plan(sequence_, plan_options_);
   forecast_.figures = plan_.figures;

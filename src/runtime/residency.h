@@ -75,10 +75,11 @@ class Residency : public ckks::RowStore {
   friend class StoredRows;
   struct Record {
     std::uint32_t source = 0, limb = 0;
-    double seconds = 0;
+    double begin = 0, end = 0;  // in dry seconds
   };
 
   void record(std::uint32_t source, std::size_t limb, std::size_t rows);
+  void record_release(std::uint32_t source, std::size_t limb);
   std::uint32_t object_of(std::uint32_t source, std::size_t limb) const { return objects_[source][limb]; }
   void build_sequence(std::span<const double> seconds);
   memory::AccessSequence tail(std::size_t first) const;

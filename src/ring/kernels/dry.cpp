@@ -8,11 +8,11 @@ namespace {
 
 // Seconds a word, in the ratios measured on one processor with AVX-512 at n = 2^15; whoever needs more than ratios
 // scales what comes out.
-constexpr double kButterfly = 0.06e-9;  // and level of a transform
+constexpr double kButterfly = 0.08e-9;  // and level of a transform
 constexpr double kPass = 0.15e-9;       // reading two words, writing one
-constexpr double kTerm = 0.2e-9;        // of a dot product
-constexpr double kConvert = 0.1e-9;     // one source word for one target word
-constexpr double kPermute = 0.3e-9;
+constexpr double kTerm = 0.18e-9;        // of a dot product
+constexpr double kConvert = 0.05e-9;     // one source word for one target word
+constexpr double kPermute = 0.15e-9;
 
 void transform(const NttTables& t) {
   const auto n = static_cast<double>(std::size_t{1} << t.log_n);

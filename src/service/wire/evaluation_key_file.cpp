@@ -131,11 +131,17 @@ ckks::EvaluationKeys EvaluationKeyFile::load(const ckks::Parameters& parameters,
     if (expand) key.expand(parameters);
     return key;
   };
-  return load_through(parameters, needed, keep, progress);
+  return load(parameters, needed, keep, true, progress);
 }
 
 ckks::EvaluationKeys EvaluationKeyFile::load_through(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
                                                      const KeySink& sink, const ProgressFunction& progress) const {
+  return load(parameters, needed, sink, false, progress);
+}
+
+ckks::EvaluationKeys EvaluationKeyFile::load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
+                                             const KeySink& sink, bool in_parallel,
+                                             const ProgressFunction& progress) const {
   require(binding_.parameters_id == parameters.id(), ErrorKind::kMismatch,
           "{} was made with parameters {:016x}, expected {:016x}: make keys from the client bundle of the same "
           "compilation",
@@ -147,14 +153,19 @@ ckks::EvaluationKeys EvaluationKeyFile::load_through(const ckks::Parameters& par
   double done = 0, total = 0;
   for (const std::size_t i : wanted) total += bytes(i);
   std::mutex mutex;
-  parallel_for(0, wanted.size(), [&](std::size_t i) {
+  const auto one = [&](std::size_t i) {
     const KeyName& name = names_[wanted[i]];
     ckks::SwitchingKey key = sink(name, read(parameters, wanted[i]));
     const std::lock_guard lock(mutex);
     keys.insert(name, std::move(key));
     done += bytes(wanted[i]);
     if (progress) progress(done, total);
-  });
+  };
+  if (in_parallel) {
+    parallel_for(0, wanted.size(), one);
+  } else {
+    for (std::size_t i = 0; i < wanted.size(); ++i) one(i);
+  }
   return keys;
 }
 

@@ -55,13 +55,15 @@ class EvaluationKeyFile {
   ckks::EvaluationKeys load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
                             const ProgressFunction& progress = {}) const;
 
-  /// What becomes of a key that was read, perhaps on several threads at once.
+  /// What becomes of a key that was read.
   using KeySink = std::function<ckks::SwitchingKey(const ckks::KeyName&, ckks::SwitchingKey)>;
-  /// The same with whatever `sink` makes of each key, which is not expanded. One key a thread is held.
+  /// The same with whatever `sink` makes of each key, which is not expanded, one key at a time.
   ckks::EvaluationKeys load_through(const ckks::Parameters& parameters, const ckks::KeyRequest& needed,
                                     const KeySink& sink, const ProgressFunction& progress = {}) const;
 
  private:
+  ckks::EvaluationKeys load(const ckks::Parameters& parameters, const ckks::KeyRequest& needed, const KeySink& sink,
+                            bool in_parallel, const ProgressFunction& progress) const;
   void open();
   std::vector<std::size_t> find(const ckks::KeyRequest& needed) const;
   ckks::SwitchingKey read(const ckks::Parameters& parameters, std::size_t index) const;
