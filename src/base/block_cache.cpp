@@ -76,11 +76,7 @@ class Chunks {
 
   void trim() noexcept {
     const std::lock_guard lock(mutex_);
-    for (auto chunk = chunks_.begin(); chunk != chunks_.end();) {
-      const auto here = chunk++;
-      const auto block = free_.find(here->first);
-      if (block != free_.end() && block->second == here->second) unmap(here->first);
-    }
+    unmap_empty();
   }
 
   std::size_t total() {
@@ -101,6 +97,7 @@ class Chunks {
     const std::size_t least = rounded(size, kHugePage);
     std::size_t chunk = std::max(kChunk, least);
     if (limit_ != 0 && total_ + chunk > limit_) chunk = least;
+    if (limit_ != 0 && total_ + chunk > limit_) unmap_empty();
     if (limit_ != 0 && total_ + chunk > limit_) return false;
     std::byte* const begin = map_chunk(chunk);
     if (begin == nullptr) return false;
@@ -108,6 +105,14 @@ class Chunks {
     total_ += chunk;
     add_free(begin, chunk);
     return true;
+  }
+
+  void unmap_empty() {
+    for (auto chunk = chunks_.begin(); chunk != chunks_.end();) {
+      const auto here = chunk++;
+      const auto block = free_.find(here->first);
+      if (block != free_.end() && block->second == here->second) unmap(here->first);
+    }
   }
 
   /// Of a chunk that is one free block.
