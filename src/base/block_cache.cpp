@@ -3,11 +3,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "base/dry_run.h"
 
@@ -52,12 +54,9 @@ class Chunks {
     return block;
   }
 
-  /// Whether the block lay in a chunk.
-  bool give(std::byte* block, std::size_t size) noexcept {
+  void give(std::byte* block, std::size_t size) noexcept {
     const std::lock_guard lock(mutex_);
-    auto chunk = chunks_.upper_bound(block);
-    if (chunk == chunks_.begin() || block >= std::prev(chunk)->first + std::prev(chunk)->second) return false;
-    --chunk;
+    const auto chunk = std::prev(chunks_.upper_bound(block));
     std::byte* const end = chunk->first + chunk->second;
     const auto next = free_.lower_bound(block);
     std::byte* begin = block;
@@ -71,7 +70,6 @@ class Chunks {
     if (begin != block) remove_free(begin, static_cast<std::size_t>(block - begin));
     add_free(begin, static_cast<std::size_t>(last - begin));
     if (begin == chunk->first && last == end && limit_ == 0 && idle_ > kIdleBlocks) unmap(begin);
-    return true;
   }
 
   void trim() noexcept {
@@ -142,6 +140,40 @@ class Chunks {
   std::size_t total_ = 0, idle_ = 0, limit_ = 0;
 };
 
+/// Addresses for the blocks of dry runs, which nobody reads or writes: used round and round. A program goes through
+/// terabytes of blocks, each of which would cost two system calls.
+class DryRegion {
+ public:
+  void* take(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    if (begin_ == nullptr) {
+      void* const region =
+          mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (region == MAP_FAILED) return nullptr;
+      begin_ = static_cast<std::byte*>(region);
+    }
+    if (size > kBytes) return nullptr;
+    if (used_ + size > kBytes) used_ = 0;
+    return begin_ + std::exchange(used_, used_ + size);
+  }
+
+  bool holds(const void* block) const {
+    const std::byte* const begin = begin_;
+    return begin != nullptr && block >= begin && block < begin + kBytes;
+  }
+
+ private:
+  static constexpr std::size_t kBytes = std::size_t{1} << 38;
+  std::mutex mutex_;
+  std::atomic<std::byte*> begin_ = nullptr;
+  std::size_t used_ = 0;
+};
+
+DryRegion& dry_region() {
+  static DryRegion* const one = new DryRegion;
+  return *one;
+}
+
 /// Never destroyed: threads may free blocks while the process ends.
 Chunks& chunks() {
   static Chunks* const all = new Chunks;
@@ -153,11 +185,11 @@ Chunks& chunks() {
 std::size_t block_bytes(std::size_t bytes) { return rounded(bytes, kPage); }
 
 void* take_block(std::size_t bytes) {
-  return dry_run() ? map_pages(block_bytes(bytes)) : chunks().take(block_bytes(bytes));
+  return dry_run() ? dry_region().take(block_bytes(bytes)) : chunks().take(block_bytes(bytes));
 }
 
 void give_block(void* block, std::size_t bytes) noexcept {
-  if (!chunks().give(static_cast<std::byte*>(block), block_bytes(bytes))) munmap(block, block_bytes(bytes));
+  if (!dry_region().holds(block)) chunks().give(static_cast<std::byte*>(block), block_bytes(bytes));
 }
 
 std::size_t chunk_bytes() { return chunks().total(); }

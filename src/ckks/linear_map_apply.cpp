@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/dry_run.h"
 #include "base/parallel.h"
 #include "base/scratch.h"
 #include "ckks/linear_map_run.h"
@@ -113,6 +114,7 @@ class PreparedRun {
   /// All steps on limb j, block by block so that the rotated inputs are read from cache.
   void multiply_terms(const Group& group, const std::vector<LimbRows>& rows, std::size_t j) {
     const PackedDiagonals::Limb diagonals(diagonals_, j);
+    if (dry_run()) return count_terms(group, j);
     const std::size_t fitting = kBlockBytes / (2 * rows.size() * sizeof(std::uint32_t));
     const std::size_t block = std::min(n(), std::max(kMinBlock, std::bit_floor(fitting)));
     ring::for_each_limb(n() / block, rows.size() * block, [&](std::size_t k) {
@@ -120,6 +122,15 @@ class PreparedRun {
       for (std::size_t s = 0; s < sums_.size(); ++s)
         sum_terms(group, rows, diagonals, s, j, k * block, block, operands);
     });
+  }
+
+  /// The work of multiply_terms, for dry runs.
+  void count_terms(const Group& group, std::size_t j) const {
+    std::size_t terms = 0;
+    for (std::size_t s = 0; s < sums_.size(); ++s) terms += steps()[group.first_step + s].terms.size();
+    for (int half = 0; half < 2; ++half) {
+      ring::kernels().dot(nullptr, nullptr, nullptr, terms, 0, true, n(), run_.layout().modulus(j));
+    }
   }
 
   /// Working memory for sum_terms.

@@ -343,8 +343,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
   Starts starts;
   std::unique_lock lock(mutex_);
   Object& o = objects_[object];
-  require(running_ && use_of(object, o.started) != kNoUse, ErrorKind::kInternal,
-          "object {} is used {} times, more often than planned", object, o.started + 1);
+  require(running_, ErrorKind::kInternal, "object {} is used outside of a run", object);
   ++o.started;
   ++o.pins;
   try {
@@ -385,7 +384,8 @@ void ObjectStore::finish_use(std::uint32_t object) {
   --held_;
   ++o.ended;
   if (o.pins > 0 || plan_ == nullptr) return;
-  const After after = plan_->after[use_of(object, o.ended - 1)];
+  const std::uint32_t use = use_of(object, o.ended - 1);
+  const After after = use != kNoUse ? plan_->after[use] : After::kDead;
   o.planned = after == After::kKeep;
   if (tier_ && (after == After::kEvict || after == After::kRecompute)) return drop(object);
   list_leftover(object);

@@ -25,10 +25,10 @@ using Tensor = std::vector<Ciphertext>;
 namespace {
 
 /// Of a budget, the share that a linear map may hold while it is evaluated.
-constexpr std::uint64_t kLinearShare = 16, kGridShare = 4;
+constexpr std::uint64_t kLinearShare = 16, kGridShare = 4, kPairShare = 32;
 
 /// What a run takes for small things besides: stacks, lists.
-constexpr std::uint64_t kSmallBlocks = std::uint64_t{6} << 20;
+constexpr std::uint64_t kSmallBlocks = std::uint64_t{10} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -149,7 +149,7 @@ void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seco
   const std::size_t chunks = chunk_bytes(), resident = rss_bytes();
   const std::uint64_t process = (resident > chunks ? resident - chunks : 0) + kSmallBlocks;
   residency_->plan(std::move(memory), seconds, process, chunks);
-  set_chunk_limit(limit_ - process);
+  set_chunk_limit(limit_ - residency_->forecast().process_bytes);
 }
 
 /// Goes through the program in dry runs.
@@ -175,13 +175,23 @@ void Executor::record() {
     state.values.back().push_back(std::move(input));
   }
   Run run(program_, evaluator, bootstrapper_.get(), std::move(state));
+  run.pairs_at_once = pairs_at_once();
+  run.recorder = residency_.get();
   for (std::size_t i = 0; i < prepared_.size(); ++i) {
     residency_->record_instruction(i);
     run.step(i, prepared_[i].get());
     const std::size_t p = DryRun::take_peak_bytes();
-      residency_->record_working_bytes(p);
+    residency_->record_working_bytes(p);
   }
   residency_->record_instruction(prepared_.size());
+}
+
+/// With a budget, as many as take a small share of it, so that keys are fetched once for all of them.
+std::size_t Executor::pairs_at_once() const {
+  constexpr std::size_t kMost = 8;
+  const std::size_t ciphertext =
+      2 * parameters_->q_basis(parameters_->max_level()).size() * parameters_->n() * sizeof(std::uint32_t);
+  return limit_ == 0 ? 1 : std::clamp<std::size_t>(limit_ / kPairShare / ciphertext, 1, kMost);
 }
 
 /// The program's keys, as sources of rows without contents.
@@ -250,6 +260,7 @@ std::vector<Ciphertext> Executor::resume(const ckks::EvaluationKeys& keys, RunSt
   const StoreScope store(residency_.get(), one_run_, first);
   Run run(program_, evaluator, bootstrapper_.get(), std::move(state));
   const ResultLookup result = [&](std::size_t index) -> const Tensor& { return run.result(index); };
+  run.pairs_at_once = pairs_at_once();
   run.begin_part = [&](double from, double to) { meter.begin_part(from, to); };
   const double start = now();
   for (std::size_t i = first; i < program_.instructions.size(); ++i) {

@@ -87,6 +87,7 @@ class Executor {
   void plan_memory(MemoryOptions memory, const std::vector<double>& seconds);
   void record();
   ckks::EvaluationKeys recorded_keys();
+  std::size_t pairs_at_once() const;
   void make_bootstrapper();
 
   ckks::ParametersPtr parameters_;

@@ -1,5 +1,7 @@
 #include "runtime/residency.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -17,7 +19,8 @@ constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
 // Working memory is cut from chunks in blocks of many sizes, between which gaps remain.
 constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
 
-constexpr std::uint64_t kAhead = 16;  // objects
+constexpr std::uint64_t kUseBytes = 48;  // of a use in the sequence, the plan and the store
+constexpr std::uint64_t kAhead = 16;     // objects
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -94,6 +97,24 @@ void Residency::record_release(std::uint32_t source, std::size_t limb) {
   }
 }
 
+void Residency::begin_part() { part_ = {.first = records_.size(), .last = 0, .begin = DryRun::seconds(), .end = 0}; }
+
+void Residency::end_part() {
+  part_.last = records_.size();
+  part_.end = DryRun::seconds();
+}
+
+void Residency::repeat_part() {
+  const double later = DryRun::seconds() - part_.begin;
+  for (std::size_t r = part_.first; r < part_.last; ++r) {
+    Record record = records_[r];
+    record.begin += later;
+    record.end += later;
+    records_.push_back(record);
+  }
+  add_dry_seconds(part_.end - part_.begin);
+}
+
 /// Objects are the limbs of sources that are used, in the order of their first use, so that those used together lie
 /// together.
 void Residency::build_sequence(std::span<const double> seconds) {
@@ -128,54 +149,60 @@ void Residency::build_sequence(std::span<const double> seconds) {
   }
 }
 
-void Residency::plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
-                     std::uint64_t fixed_bytes) {
-  const double start = now();
-  build_sequence(seconds);
-  working_bytes_ += working_bytes_ / kGapShare + kGaps;
+/// How the limit is shared. Returns the least that the store works with.
+std::uint64_t Residency::share_memory(const MemoryOptions& options, std::uint64_t process_bytes,
+                                      std::uint64_t fixed_bytes) {
   std::uint64_t total = 0, largest = 0;
   for (const memory::PlannedObject& object : sequence_.objects) {
     total += object.bytes;
     largest = std::max(largest, object.bytes);
     forecast_.working_set[static_cast<std::size_t>(object.kind)] += object.bytes;
   }
-  forecast_.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = working_bytes_;
   const bool tier = options.tier != nullptr;
   // Every thread may hold one object while another is on its way.
-  const std::uint64_t pinned = memory::smallest_capacity(sequence_, tier);
-  const std::uint64_t least =
-      tier ? std::min(total, std::max(pinned, largest * static_cast<std::uint64_t>(threads() + 1))) : total;
-  forecast_.limit = options.limit;
-  forecast_.process_bytes = process_bytes;
-  forecast_.fixed_bytes = fixed_bytes;
-  forecast_.working_bytes = working_bytes_;
-  const std::uint64_t others = process_bytes + fixed_bytes + working_bytes_;
-  forecast_.smallest = others + least;
-  require(
-      options.limit >= forecast_.smallest, ErrorKind::kResource,
-      "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB of "
-      "tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
-      options.limit >> 20, (forecast_.smallest >> 20) + 1, tier ? "with this tier" : "without a tier",
-      process_bytes >> 20, fixed_bytes >> 20, working_bytes_ >> 20, least >> 20);
-  forecast_.store_bytes = std::min(total, options.limit - others);
+  const std::uint64_t at_once = largest * static_cast<std::uint64_t>(threads() + 1);
+  const std::uint64_t least = tier ? std::min(total, std::max(memory::smallest_capacity(sequence_), at_once)) : total;
+  MemoryForecast& f = forecast_;
+  f.limit = options.limit;
+  f.process_bytes = process_bytes + kUseBytes * sequence_.uses.size();
+  f.fixed_bytes = fixed_bytes;
+  f.working_bytes = working_bytes_ + working_bytes_ / kGapShare + kGaps;
+  f.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = f.working_bytes;
+  const std::uint64_t others = f.process_bytes + f.fixed_bytes + f.working_bytes;
+  f.smallest = others + least;
+  require(f.limit >= f.smallest, ErrorKind::kResource,
+          "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB "
+          "of tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
+          f.limit >> 20, (f.smallest >> 20) + 1, tier ? "with this tier" : "without a tier", f.process_bytes >> 20,
+          f.fixed_bytes >> 20, f.working_bytes >> 20, least >> 20);
+  f.store_bytes = std::min(total, f.limit - others);
   if (tier) {
-    forecast_.tier = options.tier->name();
-    forecast_.emulated = options.tier->emulated();
-    plan_options_.speed = options.tier->speed();
+    f.tier = options.tier->name();
+    f.emulated = options.tier->emulated();
   }
+  return least;
+}
+
+void Residency::plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
+                     std::uint64_t fixed_bytes) {
+  const double start = now();
+  build_sequence(seconds);
+  records_ = {};
+  const std::uint64_t least = share_memory(options, process_bytes, fixed_bytes);
+  std::uint64_t total = 0;
+  for (const memory::PlannedObject& object : sequence_.objects) total += object.bytes;
+  const std::uint64_t room = forecast_.store_bytes;
+  plan_options_.tier = options.tier != nullptr && room < total;
+  if (options.tier) plan_options_.speed = options.tier->speed();
   // What the plan leaves free lets fetches run ahead of uses that come in another order than planned.
-  const std::uint64_t ahead = forecast_.store_bytes < total ? kAhead * total / sequence_.objects.size() : 0;
-  plan_options_.capacity =
-      std::max(least, (forecast_.store_bytes - std::min(forecast_.store_bytes, ahead)) / row_bytes_ * row_bytes_);
-  plan_options_.tier = tier && forecast_.store_bytes < total;
+  const std::uint64_t ahead = plan_options_.tier ? kAhead * total / sequence_.objects.size() : 0;
+  plan_options_.capacity = std::max(least, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
   plan_ = memory::make_plan(sequence_, plan_options_);
   forecast_.figures = plan_.figures;
   forecast_.planning_seconds = now() - start;
-  store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{.capacity = forecast_.store_bytes,
-                                                                              .row_bytes = row_bytes_,
-                                                                              .tier = std::move(options.tier),
-                                                                              .objects = sequence_.objects});
-  records_ = {};
+  malloc_trim(0);
+  store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{
+      .capacity = room, .row_bytes = row_bytes_, .tier = std::move(options.tier), .objects = sequence_.objects});
 }
 
 void Residency::put_rows(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows) {

@@ -34,11 +34,11 @@ struct MemoryForecast {
   double planning_seconds = 0;
 };
 
-/// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for real.
-/// First sources are added and every instruction is gone through in a dry run between record_instruction() calls; then
-/// plan(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for the same places
-/// twice, in the same order: in the dry run, where contents are left out, and for real. Recording is for one thread, runs
-/// are one at a time; rows may be acquired by any thread.
+/// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for
+/// real. First sources are added and every instruction is gone through in a dry run between record_instruction() calls;
+/// then plan(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for the same
+/// places twice, in the same order: in the dry run, where contents are left out, and for real. Recording is for one
+/// thread, runs are one at a time; rows may be acquired by any thread.
 class Residency : public ckks::RowStore {
  public:
   explicit Residency(std::size_t row_words) : row_bytes_(row_words * sizeof(std::uint32_t)) {}
@@ -49,6 +49,10 @@ class Residency : public ckks::RowStore {
 
   /// What follows is done by instruction `index`; they come in order, and their number after the last one.
   void record_instruction(std::size_t index);
+  /// What is recorded between these two is done again at every repeat_part(), by the same instruction.
+  void begin_part();
+  void end_part();
+  void repeat_part();
   /// Bytes that the instruction just gone through held at most, besides the fixed ones.
   void record_working_bytes(std::size_t bytes);
 
@@ -82,6 +86,7 @@ class Residency : public ckks::RowStore {
   void record_release(std::uint32_t source, std::size_t limb);
   std::uint32_t object_of(std::uint32_t source, std::size_t limb) const { return objects_[source][limb]; }
   void build_sequence(std::span<const double> seconds);
+  std::uint64_t share_memory(const MemoryOptions& options, std::uint64_t process_bytes, std::uint64_t fixed_bytes);
   memory::AccessSequence tail(std::size_t first) const;
 
   std::size_t row_bytes_;
@@ -93,6 +98,10 @@ class Residency : public ckks::RowStore {
   std::vector<Record> records_;
   std::vector<std::size_t> first_record_;  // by instruction, and the end
   std::vector<double> start_;              // in dry seconds, by instruction, and the end
+  struct {
+    std::size_t first = 0, last = 0;  // records
+    double begin = 0, end = 0;        // dry seconds
+  } part_;
   std::uint64_t working_bytes_ = 0;
   memory::AccessSequence sequence_, tail_;
   memory::Plan plan_, tail_plan_;

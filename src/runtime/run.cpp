@@ -162,19 +162,33 @@ Tensor Run::evaluate(const PolynomialOp& op, const Instruction& ins, std::size_t
 }
 
 Tensor Run::evaluate(const ActivationOp& op, const Instruction& ins, std::size_t index, const Prepared*) {
-  const Tensor x = take(op.x, ins.work_level, index);
+  Tensor x = take(op.x, ins.work_level, index);
   Tensor out;
-  for (std::size_t i = 0; i < x.size(); i += 2) {
-    const std::span pair = std::span(x).subspan(i, std::min<std::size_t>(2, x.size() - i));
+  for (std::size_t i = 0; i < x.size(); i += 2 * pairs_at_once) {
+    const std::span part = std::span(x).subspan(i, std::min(2 * pairs_at_once, x.size() - i));
     const auto all = static_cast<double>(x.size());
-    if (begin_part) begin_part(static_cast<double>(i) / all, static_cast<double>(i + pair.size()) / all);
-    std::vector<ckks::SlotVectors> series;
-    for (std::size_t k = 0; k < pair.size(); ++k) series.push_back(series_of(op, i + k));
-    for (Ciphertext& c : bootstrapper_->evaluate(evaluator_, pair, series, ins.scale)) {
-      evaluator_.drop_to_level_inplace(c, ins.level);
-      out.push_back(std::move(c));
+    if (begin_part) begin_part(static_cast<double>(i) / all, static_cast<double>(i + part.size()) / all);
+    if (recorder != nullptr && i > 0 && part.size() == 2 * pairs_at_once) {
+      // The same as the first part, which was recorded.
+      recorder->repeat_part();
+      for (std::size_t k = 0; k < part.size(); ++k) out.push_back(out[k].clone());
+    } else {
+      if (recorder != nullptr && i == 0) recorder->begin_part();
+      for (Ciphertext& c : activate(op, i, part, ins)) out.push_back(std::move(c));
+      if (recorder != nullptr && i == 0) recorder->end_part();
     }
+    for (Ciphertext& c : part) c = {};
   }
+  return out;
+}
+
+/// The ciphertexts of a tensor from number `first` on.
+Tensor Run::activate(const ActivationOp& op, std::size_t first, std::span<const Ciphertext> part,
+                     const Instruction& ins) const {
+  std::vector<ckks::SlotVectors> series;
+  for (std::size_t k = 0; k < part.size(); ++k) series.push_back(series_of(op, first + k));
+  Tensor out = bootstrapper_->evaluate(evaluator_, part, series, ins.scale);
+  for (Ciphertext& c : out) evaluator_.drop_to_level_inplace(c, ins.level);
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "ckks/bootstrap/bootstrapper.h"
 #include "ckks/linear_map_streamed.h"
 #include "compiler/program/program.h"
+#include "runtime/residency.h"
 #include "runtime/run_state.h"
 
 namespace hearth::runtime {
@@ -38,6 +39,12 @@ class Run {
   /// Called when a part of the current instruction begins, with the shares of it at which that begins and ends.
   std::function<void(double, double)> begin_part;
 
+  /// How many bootstraps of an instruction are done side by side (Bootstrapper::evaluate). The bits do not depend on
+  /// it.
+  std::size_t pairs_at_once = 1;
+  /// In dry runs: is told of parts of an instruction that are alike, of which only the first is gone through.
+  Residency* recorder = nullptr;
+
   /// Of an instruction that has been evaluated, until its last use.
   const Tensor& result(std::size_t index) const { return values_[index]; }
   Tensor output() { return std::move(values_[static_cast<std::size_t>(program_.output)]); }
@@ -62,6 +69,8 @@ class Run {
   Tensor evaluate(const compiler::MultiplyOp& op, const compiler::Instruction& ins, std::size_t, const Prepared*);
   Tensor evaluate(const compiler::QuadraticOp& op, const compiler::Instruction& ins, std::size_t, const Prepared*);
   Tensor evaluate(const compiler::PolynomialOp& op, const compiler::Instruction& ins, std::size_t, const Prepared*);
+  Tensor activate(const compiler::ActivationOp& op, std::size_t first, std::span<const ckks::Ciphertext> part,
+                  const compiler::Instruction& ins) const;
   /// Two ciphertexts share a bootstrap, as its real and imaginary parts.
   Tensor evaluate(const compiler::ActivationOp& op, const compiler::Instruction& ins, std::size_t index,
                   const Prepared*);

@@ -142,6 +142,20 @@ TEST(Bootstrap, ShortPeriodsTakeSmallerFactors) {
   expect_series({.stc_radices = {2, 3, 3}, .cts_radices = {4, 4}}, 10);  // half of them
 }
 
+TEST(Bootstrap, PairsSideBySideHaveTheBitsOfPairsAlone) {
+  const Bench bench({.stc_radices = {3, 3, 3}, .cts_radices = {3, 3, 3}}, 10, 4);
+  const std::vector<std::complex<double>> series = {0.25, {0.5, -0.25}, {0, 0.125}, {0.1, 0.1}};
+  std::vector<Ciphertext> in;
+  for (unsigned k = 0; k < 5; ++k) in.push_back(bench.encrypt(bench.values(k), 2.5));
+  const std::vector<Ciphertext> all = bench.bootstrapper.evaluate(bench.evaluator, in, series, 0x1p30);
+  ASSERT_EQ(all.size(), in.size());
+  for (std::size_t i = 0; i < in.size(); i += 2) {
+    const std::size_t count = std::min<std::size_t>(2, in.size() - i);
+    const auto alone = bench.bootstrapper.evaluate(bench.evaluator, std::span(in).subspan(i, count), series, 0x1p30);
+    for (std::size_t k = 0; k < count; ++k) EXPECT_TRUE(testing::equal_bits(all[i + k], alone[k])) << i + k;
+  }
+}
+
 TEST(Bootstrap, RefusesWhatCannotBe) {
   const BootstrapSpec good{.stc_radices = {3, 3, 3}, .cts_radices = {3, 3, 3}};
   const ParametersPtr parameters = Parameters::create(bootstrap_spec(10, 64, good, 3));

@@ -153,13 +153,14 @@ std::size_t Bootstrapper::bytes() const {
   return sum;
 }
 
-Ciphertext Bootstrapper::apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps,
-                               Ciphertext c) const {
+void Bootstrapper::apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps,
+                         std::span<Ciphertext> ciphertexts) const {
   for (const PreparedLinearMap& map : maps) {
-    c = std::move(map.apply(evaluator, std::span(&c, 1))[0]);
-    evaluator.rescale_inplace(c);
+    for (Ciphertext& c : ciphertexts) {
+      c = std::move(map.apply(evaluator, std::span(&c, 1))[0]);
+      evaluator.rescale_inplace(c);
+    }
   }
-  return c;
 }
 
 Ciphertext Bootstrapper::pack(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
@@ -178,7 +179,8 @@ Ciphertext Bootstrapper::pack(const Evaluator& evaluator, std::span<const Cipher
 }
 
 Ciphertext Bootstrapper::slots_to_coefficients(const Evaluator& evaluator, Ciphertext c) const {
-  return apply(evaluator, stc_, std::move(c));
+  apply(evaluator, stc_, std::span(&c, 1));
+  return c;
 }
 
 Ciphertext Bootstrapper::raise(const Evaluator& evaluator, const Ciphertext& c) const {
@@ -233,11 +235,15 @@ void Bootstrapper::project(const Evaluator& evaluator, Ciphertext& c) const {
   }
 }
 
-std::vector<Ciphertext> Bootstrapper::coefficients_to_slots(const Evaluator& evaluator, Ciphertext c,
-                                                            std::size_t count) const {
-  c.scale = parameters_->level_modulus(0) * spec_.wrap_bound;
-  project(evaluator, c);
-  c = apply(evaluator, std::span(cts_).first(cts_.size() - 1), std::move(c));
+void Bootstrapper::embed_raised(const Evaluator& evaluator, std::span<Ciphertext> raised) const {
+  for (Ciphertext& c : raised) {
+    c.scale = parameters_->level_modulus(0) * spec_.wrap_bound;
+    project(evaluator, c);
+  }
+  apply(evaluator, std::span(cts_).first(cts_.size() - 1), raised);
+}
+
+std::vector<Ciphertext> Bootstrapper::split(const Evaluator& evaluator, const Ciphertext& c, std::size_t count) const {
   // Real and imaginary part are taken before the last rescaling, which then divides what the key switch adds.
   const Ciphertext half = std::move(cts_.back().apply(evaluator, std::span(&c, 1))[0]);
   Ciphertext conjugate = evaluator.conjugate(half);
@@ -251,6 +257,12 @@ std::vector<Ciphertext> Bootstrapper::coefficients_to_slots(const Evaluator& eva
   out.insert(out.begin(), std::move(conjugate));
   for (Ciphertext& part : out) evaluator.rescale_inplace(part);
   return out;
+}
+
+std::vector<Ciphertext> Bootstrapper::coefficients_to_slots(const Evaluator& evaluator, Ciphertext c,
+                                                            std::size_t count) const {
+  embed_raised(evaluator, std::span(&c, 1));
+  return split(evaluator, c, count);
 }
 
 Ciphertext Bootstrapper::exponential(const Evaluator& evaluator, const Ciphertext& t) const {
@@ -283,8 +295,21 @@ Ciphertext Bootstrapper::series(const Evaluator& evaluator, const Ciphertext& z,
 }
 
 std::vector<Ciphertext> Bootstrapper::wrapped_slots(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
-  return coefficients_to_slots(evaluator, raise(evaluator, slots_to_coefficients(evaluator, pack(evaluator, in))),
-                               in.size());
+  std::vector<Ciphertext> pairs;
+  for (std::size_t i = 0; i < in.size(); i += 2) {
+    pairs.push_back(pack(evaluator, in.subspan(i, std::min<std::size_t>(2, in.size() - i))));
+  }
+  apply(evaluator, stc_, pairs);
+  for (Ciphertext& c : pairs) c = raise(evaluator, c);
+  embed_raised(evaluator, pairs);
+  std::vector<Ciphertext> out;
+  for (std::size_t k = 0; k < pairs.size(); ++k) {
+    for (Ciphertext& c : split(evaluator, pairs[k], std::min<std::size_t>(2, in.size() - 2 * k))) {
+      out.push_back(std::move(c));
+    }
+    pairs[k] = {};
+  }
+  return out;
 }
 
 std::vector<Ciphertext> Bootstrapper::exponentials(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
@@ -301,7 +326,7 @@ std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::
 
 std::vector<Ciphertext> Bootstrapper::evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
                                                std::span<const SlotVectors> coefficients, double output_scale) const {
-  require(coefficients.size() == in.size(), ErrorKind::kInvalidArgument,
+  require(!in.empty() && coefficients.size() == in.size(), ErrorKind::kInvalidArgument,
           "a bootstrap of {} ciphertexts needs as many series, got {}", in.size(), coefficients.size());
   for (const SlotVectors& list : coefficients) {
     require(!list.empty(), ErrorKind::kInvalidArgument, "a bootstrap needs a series of at least one coefficient");

@@ -55,11 +55,13 @@ class Bootstrapper {
   /// The scale at which values enter so that f may have the period `period`: q0 / period.
   double input_scale(double period) const { return parameters_->level_modulus(0) / period; }
 
-  /// `in`: one or two ciphertexts at input_level() with one scale, real slots x of period period(). Returns as many at
+  /// `in`: ciphertexts at input_level() with one scale, real slots x of period period(). Returns as many at
   /// exponential_level(), slots exp(2 pi i x scale / q0).
   std::vector<Ciphertext> exponentials(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
 
   /// Slots Re sum_k c_k exp(2 pi i k x scale / q0), at exactly `output_scale`. Two at a time cost less than twice one.
+  /// More than two are bootstrapped in pairs side by side, step by step, so that keys are gone through once for all of
+  /// them; the bits are those of one pair after the other.
   /// Needs keys(spec, ...); Error(kMismatch) when one is missing, Error(kInvalidArgument) for wrong levels or scales.
   std::vector<Ciphertext> evaluate(const Evaluator& evaluator, std::span<const Ciphertext> in,
                                    std::span<const std::complex<double>> coefficients, double output_scale) const;
@@ -86,7 +88,12 @@ class Bootstrapper {
  private:
   /// All steps before the exponential: real slots t / K of each input.
   std::vector<Ciphertext> wrapped_slots(const Evaluator& evaluator, std::span<const Ciphertext> in) const;
-  Ciphertext apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps, Ciphertext c) const;
+  /// Map after map, each to all ciphertexts, so that what a map needs of keys and diagonals serves all of them.
+  void apply(const Evaluator& evaluator, std::span<const PreparedLinearMap> maps,
+             std::span<Ciphertext> ciphertexts) const;
+  /// All of CoeffsToSlots but the last factor, which split() applies before it takes real and imaginary parts.
+  void embed_raised(const Evaluator& evaluator, std::span<Ciphertext> raised) const;
+  std::vector<Ciphertext> split(const Evaluator& evaluator, const Ciphertext& c, std::size_t count) const;
 
   ParametersPtr parameters_;
   BootstrapSpec spec_;
