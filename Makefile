@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-slow test-sanitize test-clang bench bench-imagenet fuzz format tidy clean deps deps-clang deps-fuzz
+.PHONY: help demo build test test-slow test-sanitize test-clang bench bench-imagenet bench-memory fuzz format tidy clean deps deps-clang deps-fuzz
 
 JOBS ?= $(shell nproc)
 OPTIONS ?=
@@ -45,6 +45,9 @@ bench: build  ## Build, run every benchmark, write build/bench/*.json
 
 bench-imagenet: build  ## Classify encrypted ImageNet images (hours); logs and summary in bench/results/. OPTIONS="--help"
 	@build/bench/imagenet_bench $(OPTIONS)
+
+bench-memory: build  ## Run ResNet-20 within parts of the memory that it takes (minutes). OPTIONS="--help"
+	@build/bin/memory_bench $(OPTIONS)
 
 fuzz: deps-fuzz  ## Run every fuzz target for FUZZ_SECONDS (60) with clang's libFuzzer
 	@cmake --preset fuzz -Wno-dev

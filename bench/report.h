@@ -56,6 +56,9 @@ class Report {
     }
   }
 
+  /// For benchmarks that read their arguments themselves.
+  Report(std::string command, std::filesystem::path path) : path_(std::move(path)), command_(std::move(command)) {}
+
   void add(std::string name, double value, std::string unit, std::string isa = ring::kernels().name) {
     entries_.push_back({std::move(name), value, std::move(unit), std::move(isa)});
   }
