@@ -199,6 +199,20 @@ Span::~Span() {
   }
 }
 
+std::int64_t clock() { return now(); }
+
+void span(Track track, Category category, std::string_view name, std::int64_t begin, std::int64_t end, double bytes) {
+  if (!enabled()) return;
+  record({.counter = false,
+          .category = category,
+          .track = track,
+          .begin = begin,
+          .duration = end - begin,
+          .value = bytes,
+          .name = std::string(name),
+          .detail = {}});
+}
+
 void counter(std::string_view group, std::string_view series, double value) {
   if (!enabled()) return;
   record({.counter = true, .begin = now(), .value = value, .name = std::string(group), .detail = std::string(series)});

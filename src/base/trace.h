@@ -57,6 +57,12 @@ class Span {
   Event event_;
 };
 
+/// The clock that spans are recorded by, in nanoseconds.
+std::int64_t clock();
+/// A span that has been, between two times of clock(), for what begins on one thread and ends on another.
+void span(Track track, Category category, std::string_view name, std::int64_t begin, std::int64_t end,
+          double bytes = 0);
+
 /// The value of one series of a group from now on.
 void counter(std::string_view group, std::string_view series, double value);
 

@@ -10,6 +10,7 @@
 #include "cli/common/command.h"
 #include "cli/common/process.h"
 #include "cli/serve/residency.h"
+#include "cli/tune/tune_storage.h"
 #include "memory/tier_spec.h"
 #include "service/server.h"
 
@@ -209,7 +210,11 @@ void print(const Options& options, const service::Server& server, const Results&
 service::Server open_server(const Options& options, const service::ProgressFunction& progress) {
   if (options.memory.empty()) return service::Server(options.bundle, progress);
   runtime::MemoryOptions memory{.limit = memory::parse_size(options.memory), .tier = nullptr};
-  if (!options.tier.empty()) memory.tier = memory::make_tier(memory::parse_tier_spec(options.tier));
+  if (!options.tier.empty()) {
+    const memory::TierSpec spec = memory::parse_tier_spec(options.tier);
+    const std::optional<memory::TierSpeed> measured = cli::find_tier_speed(spec, options.common);
+    memory.tier = memory::make_tier(spec, measured ? &*measured : nullptr);
+  }
   return service::Server(options.bundle, std::move(memory), progress);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/trace.h"
 
 namespace hearth::memory {
 namespace {
@@ -48,8 +49,11 @@ ObjectStore::ObjectStore(Options options)
           "{} bytes of keys and plaintexts do not fit the {} of tier {}", total, tier_ ? tier_->capacity() : 0,
           tier_ ? tier_->name() : "");
   arena_ = Buffer<std::byte>(capacity);
-  if (tier_) tier_->register_memory(arena_.span());
-  for (std::size_t i = capacity / row_bytes_; i > 0; --i) free_.push_back(static_cast<std::uint32_t>(i - 1));
+  if (tier_) {
+    tier_->register_memory(arena_.span());
+    track_ = trace::track(tier_->name());
+  }
+  free_ = PagePool(static_cast<std::uint32_t>(capacity / row_bytes_));
 }
 
 ObjectStore::~ObjectStore() {
@@ -72,7 +76,7 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   {
     const std::lock_guard lock(mutex_);
     objects_[object].checksum = sum;
-    if (free_.size() >= rows.size()) {
+    if (free_.free() >= rows.size()) {
       take_pages(object);
       objects_[object].state = State::kVerifying;  // nobody else may take the pages away yet
       pages = objects_[object].pages;
@@ -151,14 +155,12 @@ std::uint32_t ObjectStore::next_use(std::uint32_t object) const { return use_of(
 
 void ObjectStore::take_pages(std::uint32_t object) {
   Object& o = objects_[object];
-  for (std::size_t i = 0; i < rows_of(object); ++i) {
-    o.pages.push_back(free_.back());
-    free_.pop_back();
-  }
+  o.pages = free_.take(rows_of(object));
   auto& resident = figures_.resident_bytes;
   const auto kind = static_cast<std::size_t>(info_[object].kind);
   resident[kind] += info_[object].bytes;
   figures_.peak_bytes[kind] = std::max(figures_.peak_bytes[kind], resident[kind]);
+  trace_resident(info_[object].kind);
   std::uint64_t total = 0;
   for (const std::uint64_t bytes : resident) total += bytes;
   figures_.peak_total = std::max(figures_.peak_total, total);
@@ -166,12 +168,18 @@ void ObjectStore::take_pages(std::uint32_t object) {
 
 void ObjectStore::drop(std::uint32_t object) {
   Object& o = objects_[object];
-  // In reverse, so that pages that lie together are taken together again.
-  free_.insert(free_.end(), o.pages.rbegin(), o.pages.rend());
+  free_.give(o.pages);
   o.pages.clear();
   o.state = State::kAbsent;
   o.planned = false;
   figures_.resident_bytes[static_cast<std::size_t>(info_[object].kind)] -= info_[object].bytes;
+  trace_resident(info_[object].kind);
+}
+
+void ObjectStore::trace_resident(ObjectClass kind) const {
+  if (!trace::enabled()) return;
+  trace::counter("resident", to_string(kind),
+                 static_cast<double>(figures_.resident_bytes[static_cast<std::size_t>(kind)]));
 }
 
 void ObjectStore::list_leftover(std::uint32_t object) {
@@ -181,19 +189,19 @@ void ObjectStore::list_leftover(std::uint32_t object) {
 
 /// Frees rows by dropping what is here though the plan does not ask for it. Whether there are enough.
 bool ObjectStore::drop_leftovers(std::size_t rows) {
-  while (free_.size() < rows && !leftovers_.empty()) {
+  while (free_.free() < rows && !leftovers_.empty()) {
     const std::uint32_t object = leftovers_.back();
     leftovers_.pop_back();
     const Object& o = objects_[object];
     if (!o.planned && o.pins == 0 && o.state == State::kResident) drop(object);
   }
-  return free_.size() >= rows;
+  return free_.free() >= rows;
 }
 
 /// Frees rows by dropping objects that nobody uses: best those that were fetched for a use still to come, which the
 /// queue then fetches again; the one needed last first. Whether there are enough.
 bool ObjectStore::make_room(std::size_t rows) {
-  while (free_.size() < rows) {
+  while (free_.free() < rows) {
     std::uint32_t victim = kNoUse;
     std::pair<bool, std::uint32_t> best;
     for (std::uint32_t i = 0; i < objects_.size(); ++i) {
@@ -255,12 +263,26 @@ void ObjectStore::pump(Starts& starts) {
 void ObjectStore::start(Starts& starts) {
   for (const auto& [object, transfer] : starts) {
     try {
-      tier_->start(transfer, [this, id = object](const std::exception_ptr& error) { transferred(id, error); });
+      const std::int64_t begin = trace::enabled() ? trace::clock() : 0;
+      const std::size_t bytes = transfer.memory.size();
+      tier_->start(transfer, [this, id = object, begin, bytes](const std::exception_ptr& error) {
+        if (begin != 0) trace_transfer(begin, bytes);
+        transferred(id, error);
+      });
     } catch (...) {
       transferred(object, std::current_exception());
     }
   }
   starts.clear();
+}
+
+/// Transfers overlap; what is shown of one is the time since the tier ended the one before.
+void ObjectStore::trace_transfer(std::int64_t begin, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t end = trace::clock();
+  trace::span(track_, trace::Category::kRead, "fetch", std::max(begin, last_transfer_), end,
+              static_cast<double>(bytes));
+  last_transfer_ = end;
 }
 
 void ObjectStore::transferred(std::uint32_t object, const std::exception_ptr& error) {
@@ -348,6 +370,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
   ++o.pins;
   try {
     double since = 0;
+    const std::int64_t begin = trace::enabled() ? trace::clock() : 0;
     while (o.state != State::kResident) {
       const bool patient = since == 0 || now() - since < kPatience;
       const bool waits = step(object, patient, lock, starts);
@@ -363,6 +386,10 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
     if (since != 0) {
       const double waited = now() - since;
       ++figures_.waits;
+      if (begin != 0) {
+        trace::span(trace::thread_track(), trace::Category::kWait, to_string(info_[object].kind), begin,
+                    trace::clock());
+      }
       figures_.wait_seconds += waited;
       if (!o.used) figures_.first_wait_seconds += waited;
     }

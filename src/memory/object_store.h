@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "memory/page_pool.h"
 #include "memory/plan.h"
 #include "memory/tier.h"
 
@@ -101,6 +102,8 @@ class ObjectStore {
   void pump(Starts& starts);
   void start(Starts& starts);
   void transferred(std::uint32_t object, const std::exception_ptr& error);
+  void trace_transfer(std::int64_t begin, std::size_t bytes);
+  void trace_resident(ObjectClass kind) const;
   void finish_use(std::uint32_t object);
   bool step(std::uint32_t object, bool patient, std::unique_lock<std::mutex>& lock, Starts& starts);
   void verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts);
@@ -114,10 +117,12 @@ class ObjectStore {
   std::vector<PlannedObject> info_;
   std::vector<Object> objects_;
   Buffer<std::byte> arena_;
-  std::vector<std::uint32_t> free_;  // pages; the next one to take is the last
-  std::size_t in_flight_ = 0;        // transfers
-  std::size_t held_ = 0;             // uses that last
+  PagePool free_{0};
+  std::size_t in_flight_ = 0;  // transfers
+  std::size_t held_ = 0;       // uses that last
   bool running_ = false;
+  std::uint32_t track_ = 0;         // of the tier, in traces
+  std::int64_t last_transfer_ = 0;  // when the latest transfer ended, by trace::clock()
 
   const AccessSequence* sequence_ = nullptr;
   const Plan* plan_ = nullptr;
