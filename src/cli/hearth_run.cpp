@@ -119,13 +119,25 @@ Json seconds_of(const std::vector<runtime::RunReport>& reports) {
   return out;
 }
 
+/// What the plan says where memory is limited, else what compiling said.
+double predicted_seconds(const service::Server& server) {
+  if (server.residency() == nullptr || server.prediction().seconds <= 0) return server.prediction().seconds;
+  return server.residency()->forecast().figures.seconds;
+}
+
+double predicted_peak(const service::Server& server) {
+  if (server.residency() == nullptr) return server.prediction().peak_bytes;
+  const runtime::MemoryForecast& f = server.residency()->forecast();
+  return static_cast<double>(f.process_bytes + f.fixed_bytes + f.working_bytes + f.store_bytes);
+}
+
 /// Everything there is to say about a run.
 struct Summary {
   Summary(const service::Server& server, const Results& results)
       : prediction(server.prediction()),
         stages(mean_stages(results.reports)),
-        time{mean_seconds(results.reports), prediction.seconds},
-        memory{static_cast<double>(peak_rss_bytes()), prediction.peak_bytes},
+        time{mean_seconds(results.reports), predicted_seconds(server)},
+        memory{static_cast<double>(peak_rss_bytes()), predicted_peak(server)},
         shares(shares_of(stages, time.measured)) {}
 
   /// 0 where nothing was predicted.
@@ -161,7 +173,7 @@ std::string stage_table(const Summary& s) {
 
 std::string text_of(const Options& options, const Results& r, const Summary& s) {
   const std::string expected =
-      fmt::format("{} on {} threads", cli::format_seconds(s.prediction.seconds), s.prediction.threads);
+      fmt::format("{} on {} threads", cli::format_seconds(s.time.predicted), s.prediction.threads);
   std::vector<std::pair<std::string, std::string>> rows{
       {"output", options.output},
       {"inputs", fmt::format("{}", r.reports.size())},

@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "base/scratch.h"
 #include "compiler/program/encoding.h"
+#include "ring/random.h"
 
 namespace hearth::compiler {
 namespace {
@@ -149,7 +150,8 @@ Prediction predict(const Lowered& lowered, const ckks::ParametersPtr& parameters
   out.levels = p.max_level();
   out.rotation_keys = static_cast<int>(program.keys.galois.size());
   out.key_bytes_file = key_bytes(program, p);
-  out.key_bytes_memory = 2 * out.key_bytes_file;
+  // Random halves are kept only where making them again and again is slow.
+  out.key_bytes_memory = (ring::uniform_is_fast() ? 1 : 2) * out.key_bytes_file;
   const auto limbs = [&](int level) { return poly_bytes(p, p.q_basis(level).size()); };
   const Instruction& last = program.instructions[static_cast<std::size_t>(program.output)];
   out.input_bytes = program.input().ciphertexts * limbs(program.input().level);  // seeded: one part

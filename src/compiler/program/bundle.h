@@ -20,7 +20,7 @@ struct Prediction {
   int levels = 0;
   int rotation_keys = 0;
   double key_bytes_file = 0;    ///< evaluation keys as uploaded (seeded)
-  double key_bytes_memory = 0;  ///< expanded
+  double key_bytes_memory = 0;  ///< as a server of this kind of processor holds them
   double input_bytes = 0, output_bytes = 0;
   double plaintext_bytes = 0;  ///< encoded weights in memory
   double seconds = 0;          ///< one inference on `threads` threads, after loading
