@@ -71,25 +71,33 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   std::vector<std::uint32_t> pages;
   {
     const std::lock_guard lock(mutex_);
-    objects_[object].checksum = sum;
-    if (free_.size() >= rows.size()) {
-      take_pages(object);
-      objects_[object].state = State::kVerifying;  // nobody else may take the pages away yet
-      pages = objects_[object].pages;
-    }
+    Object& o = objects_[object];
+    o.checksum = sum;
+    if (o.pages.empty() && free_.size() >= rows.size()) take_pages(object);
+    if (!o.pages.empty()) o.state = State::kVerifying;  // nobody else may take the pages away yet
+    pages = o.pages;
   }
   for (std::size_t i = 0; i < pages.size(); ++i) std::memcpy(page(pages[i]), rows[i], row_bytes_);
-  if (tier_) {
-    Buffer<std::byte> staging(pages.empty() ? row_bytes_ : 0);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (pages.empty()) std::memcpy(staging.data(), rows[i], row_bytes_);
-      std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
-      transfer_now(*tier_, {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, row_bytes_}});
-    }
+  try {
+    if (tier_) write_out(object, rows);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (!pages.empty()) drop(object);
+    throw;
   }
   const std::lock_guard lock(mutex_);
   if (!pages.empty()) objects_[object].state = State::kResident;
   if (tier_) figures_.written_bytes += info_[object].bytes;
+}
+
+void ObjectStore::write_out(std::uint32_t object, std::span<const std::byte* const> rows) {
+  const std::vector<std::uint32_t>& pages = objects_[object].pages;
+  Buffer<std::byte> staging(pages.empty() ? row_bytes_ : 0);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (pages.empty()) std::memcpy(staging.data(), rows[i], row_bytes_);
+    std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
+    transfer_now(*tier_, {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, row_bytes_}});
+  }
 }
 
 void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
@@ -108,6 +116,8 @@ void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
   for (Object& o : objects_) {
     o.started = o.ended = 0;
     o.planned = false;
+    o.error = nullptr;  // of a fetch that the run before did not live to need
+    o.attempts = 0;
   }
   next_fetch_ = 0;
   leftovers_.clear();
@@ -174,9 +184,14 @@ void ObjectStore::drop(std::uint32_t object) {
   figures_.resident_bytes[static_cast<std::size_t>(info_[object].kind)] -= info_[object].bytes;
 }
 
+/// Here, and nobody's at the moment.
+bool ObjectStore::is_idle(const Object& o) {
+  return o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
+}
+
 void ObjectStore::list_leftover(std::uint32_t object) {
   const Object& o = objects_[object];
-  if (!o.planned && o.state == State::kResident) leftovers_.push_back(object);
+  if (!o.planned && is_idle(o)) leftovers_.push_back(object);
 }
 
 /// Frees rows by dropping what is here though the plan does not ask for it. Whether there are enough.
@@ -185,7 +200,7 @@ bool ObjectStore::drop_leftovers(std::size_t rows) {
     const std::uint32_t object = leftovers_.back();
     leftovers_.pop_back();
     const Object& o = objects_[object];
-    if (!o.planned && o.pins == 0 && o.state == State::kResident) drop(object);
+    if (!o.planned && is_idle(o)) drop(object);
   }
   return free_.size() >= rows;
 }
@@ -198,9 +213,8 @@ bool ObjectStore::make_room(std::size_t rows) {
     std::pair<bool, std::uint32_t> best;
     for (std::uint32_t i = 0; i < objects_.size(); ++i) {
       const Object& o = objects_[i];
-      const bool idle = o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
       const std::pair value{!o.planned || o.fetched_for == next_use(i), next_use(i)};
-      if (!idle || (victim != kNoUse && value <= best)) continue;
+      if (!is_idle(o) || (victim != kNoUse && value <= best)) continue;
       victim = i;
       best = value;
     }
