@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/block_cache.h"
 #include "base/checksum.h"
 #include "base/error.h"
 
@@ -17,6 +18,11 @@ constexpr double kPatience = 0.001;  // seconds to wait for the plan before an o
 constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// At least so many bytes, aligned as tiers need it: small blocks would be aligned for arithmetic only.
+Buffer<std::byte> aligned_rows(std::uint64_t bytes) {
+  return Buffer<std::byte>(bytes == 0 ? 0 : std::max<std::uint64_t>(bytes, kMappedBlock));
+}
 
 /// Continues a checksum over one row.
 std::uint64_t checksum_row(const std::byte* row, std::size_t bytes, std::uint64_t before) {
@@ -47,7 +53,8 @@ ObjectStore::ObjectStore(Options options)
   require(!tier_ || total <= tier_->capacity(), ErrorKind::kResource,
           "{} bytes of keys and plaintexts do not fit the {} of tier {}", total, tier_ ? tier_->capacity() : 0,
           tier_ ? tier_->name() : "");
-  arena_ = Buffer<std::byte>(capacity);
+  capacity_ = capacity;
+  arena_ = aligned_rows(capacity);
   if (tier_) tier_->register_memory(arena_.span());
   for (std::size_t i = capacity / row_bytes_; i > 0; --i) free_.push_back(static_cast<std::uint32_t>(i - 1));
 }
@@ -92,7 +99,7 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
 
 void ObjectStore::write_out(std::uint32_t object, std::span<const std::byte* const> rows) {
   const std::vector<std::uint32_t>& pages = objects_[object].pages;
-  Buffer<std::byte> staging(pages.empty() ? row_bytes_ : 0);
+  Buffer<std::byte> staging = aligned_rows(pages.empty() ? row_bytes_ : 0);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (pages.empty()) std::memcpy(staging.data(), rows[i], row_bytes_);
     std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
@@ -344,7 +351,7 @@ bool ObjectStore::step(std::uint32_t object, bool patient, std::unique_lock<std:
   if (hopeful && patient) return true;
   if (!make_room(rows_of(object))) {
     require(hopeful, ErrorKind::kResource, "an object of {} bytes does not fit the {} of the store",
-            info_[object].bytes, arena_.size());
+            info_[object].bytes, capacity_);
     return true;
   }
   o.attempts = 0;

@@ -47,7 +47,7 @@ class ObjectStore {
   ObjectStore(const ObjectStore&) = delete;
   ObjectStore& operator=(const ObjectStore&) = delete;
 
-  std::uint64_t capacity() const { return arena_.size(); }
+  std::uint64_t capacity() const { return capacity_; }
   bool has_tier() const { return tier_ != nullptr; }
 
   /// Gives an object its contents, or other ones, while no run lasts. If the tier fails, so that this throws, the
@@ -116,7 +116,8 @@ class ObjectStore {
   std::unique_ptr<Tier> tier_;
   std::vector<PlannedObject> info_;
   std::vector<Object> objects_;
-  Buffer<std::byte> arena_;
+  std::uint64_t capacity_ = 0;
+  Buffer<std::byte> arena_;          // at least that
   std::vector<std::uint32_t> free_;  // pages; the next one to take is the last
   std::size_t in_flight_ = 0;        // transfers
   std::size_t held_ = 0;             // uses that last

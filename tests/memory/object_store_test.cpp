@@ -7,8 +7,9 @@
 #include <random>
 #include <thread>
 
-#include "memory/tier_base.h"
+#include "memory/file_tier.h"
 #include "tests/base/expect_error.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/memory/store_world.h"
 
 namespace hearth::memory {
@@ -244,6 +245,38 @@ TEST(ObjectStore, WhatCannotFitIsRefused) {
                  .tier = std::make_unique<testing::InstantTier>(1000),
                  .objects = {{.bytes = 1000}}});
   });
+}
+
+/// Small rows and a small capacity lie in memory that direct transfers can use.
+TEST(ObjectStore, SmallRowsGoToFiles) {
+  const TemporaryFolder folder;
+  constexpr std::size_t kRow = 4096;
+  for (const std::uint64_t capacity : {1U, 3U, 15U, 17U}) {
+    AccessSequence sequence;
+    for (std::uint32_t i = 0; i < 20; ++i) sequence.objects.push_back({.bytes = kRow});
+    for (std::uint32_t u = 0; u < 60; ++u) sequence.uses.push_back({.object = u * 7 % 20, .seconds = 0, .last = u});
+    const PlanOptions options = options_for(capacity * kRow, 1e9, 1e-6);
+    const Plan plan = make_plan(sequence, options);
+    ObjectStore store({.capacity = capacity * kRow,
+                       .row_bytes = kRow,
+                       .tier = std::make_unique<FileTier>("file", folder.path(), 20 * kRow),
+                       .objects = sequence.objects});
+    EXPECT_EQ(store.capacity(), capacity * kRow);
+    for (std::uint32_t i = 0; i < 20; ++i) {
+      const std::vector<std::byte> row(kRow, static_cast<std::byte>(i));
+      store.put(i, std::vector<const std::byte*>(1, row.data()));
+    }
+    store.begin(sequence, plan);
+    for (const Use& use : sequence.uses) {
+      const std::byte* row = nullptr;
+      store.acquire(use.object, {&row, 1});
+      EXPECT_EQ(row[0], static_cast<std::byte>(use.object));
+      EXPECT_EQ(row[kRow - 1], static_cast<std::byte>(use.object));
+      store.release(use.object);
+    }
+    store.end();
+  }
+  EXPECT_EQ(folder.entries(), 0U);
 }
 
 /// Nobody holds anything that could be waited for.
