@@ -45,14 +45,16 @@ class BudgetedRuns : public ::testing::Test {
     EXPECT_TRUE(std::filesystem::is_empty(shell() / "tier")) << "nothing is left behind, however a process ends";
   }
 
-  /// Kills a run that keeps progress in "kept", so many seconds after it has any.
+  /// Kills a run that keeps progress in "kept", so many seconds after the first value of it lies there: the manifest
+  /// names it a moment later.
   static void kill_with_progress(const std::string& run, double later) {
-    const std::string command = std::string(HEARTH_PROGRAMS) + "/hearth-" + run +
-                                " --checkpoint \"$D/kept\" --quiet >/dev/null 2>&1 & n=0; until [ -e "
-                                "\"$D/kept/manifest.hearth\" ]; do sleep 0.01; n=$((n+1)); [ $n -lt 6000 ] || break; "
-                                "done; sleep " +
-                                std::to_string(later) + "; kill -9 $!; wait $!; echo $?";
-    const Outcome outcome = shell().run(command);
+    const std::string start =
+        std::string(HEARTH_PROGRAMS) + "/hearth-" + run + " --checkpoint \"$D/kept\" --quiet >/dev/null 2>&1 & n=0; ";
+    const std::string begun =
+        "until [ \"$(ls \"$D/kept\" 2>/dev/null | grep -c '[.]hearth$')\" -ge 2 ]; do sleep 0.01; n=$((n+1)); "
+        "[ $n -lt 6000 ] || break; done; ";
+    const Outcome outcome =
+        shell().run(start + begun + "sleep " + std::to_string(later) + "; kill -9 $!; wait $!; echo $?");
     EXPECT_EQ(outcome.out, "137\n") << outcome.err;
   }
 

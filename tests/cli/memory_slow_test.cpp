@@ -21,7 +21,7 @@ TEST_F(MemoryBudgetSweep, KilledRunsOnDiskGoOnToTheSameBits) {
   const std::string kept = " --checkpoint \"$D/kept\"";
   for (int i = 0; i < 8; ++i) {
     SCOPED_TRACE(i);
-    kill_with_progress(within((tiered_ + alone_) / 2, kDisk), 0.05 * (i % 4));
+    kill_with_progress(within((tiered_ + alone_) / 2, kDisk), 0.05 * (1 + i % 4));
     EXPECT_FALSE(shell().exists("output.ct"));
     expect_empty_tier();
     const std::string next = i % 2 == 0 ? within(tiered_ + kWavers, kDisk) : KilledRuns::plain("output.ct");

@@ -104,7 +104,7 @@ TEST_F(MemoryBudget, WrongSpecificationsAreExplained) {
 }
 
 TEST_F(MemoryBudget, AKilledRunGoesOnToTheSameBits) {
-  kill_with_progress(within((tiered_ + alone_) / 2, kEmulated), 0);
+  kill_with_progress(within((tiered_ + alone_) / 2, kEmulated), 0.05);
   EXPECT_FALSE(shell().exists("output.ct"));
   const Json json = shell().json(within(tiered_ + kWavers, kEmulated) + " --checkpoint \"$D/kept\"");
   EXPECT_FALSE(json.at("resumed_at").is_null());
