@@ -24,6 +24,13 @@ Buffer<std::byte> aligned_rows(std::uint64_t bytes) {
   return Buffer<std::byte>(bytes == 0 ? 0 : std::max<std::uint64_t>(bytes, kMappedBlock));
 }
 
+/// How many pages from `first` on lie behind one another, up to `most` but one at least.
+std::size_t contiguous(const std::vector<std::uint32_t>& pages, std::size_t first, std::size_t most) {
+  std::size_t count = 1;
+  while (count < most && first + count < pages.size() && pages[first + count] == pages[first] + count) ++count;
+  return count;
+}
+
 /// Continues a checksum over one row.
 std::uint64_t checksum_row(const std::byte* row, std::size_t bytes, std::uint64_t before) {
   return checksum64({row, bytes}, before);
@@ -99,11 +106,17 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
 
 void ObjectStore::write_out(std::uint32_t object, std::span<const std::byte* const> rows) {
   const std::vector<std::uint32_t>& pages = objects_[object].pages;
-  Buffer<std::byte> staging = aligned_rows(pages.empty() ? row_bytes_ : 0);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (pages.empty()) std::memcpy(staging.data(), rows[i], row_bytes_);
+  const std::size_t most = std::max<std::size_t>(1, std::min(kLargestTransfer / row_bytes_, rows.size()));
+  Buffer<std::byte> staging = aligned_rows(pages.empty() ? most * row_bytes_ : 0);
+  for (std::size_t i = 0; i < rows.size();) {
+    const std::size_t count = pages.empty() ? std::min(most, rows.size() - i) : contiguous(pages, i, most);
+    for (std::size_t k = 0; pages.empty() && k < count; ++k) {
+      std::memcpy(staging.data() + k * row_bytes_, rows[i + k], row_bytes_);
+    }
     std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
-    transfer_now(*tier_, {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, row_bytes_}});
+    transfer_now(*tier_,
+                 {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, count * row_bytes_}});
+    i += count;
   }
 }
 
@@ -238,11 +251,7 @@ void ObjectStore::load(std::uint32_t object, Starts& starts) {
   if (o.pages.empty()) take_pages(object);
   o.state = State::kLoading;
   for (std::size_t i = 0; i < o.pages.size();) {
-    std::size_t count = 1;
-    while (i + count < o.pages.size() && o.pages[i + count] == o.pages[i] + count &&
-           (count + 1) * row_bytes_ <= kLargestTransfer) {
-      ++count;
-    }
+    const std::size_t count = contiguous(o.pages, i, kLargestTransfer / row_bytes_);
     starts.push_back(
         {object, {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
     ++o.transfers;
