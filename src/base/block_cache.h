@@ -19,6 +19,14 @@ void give_block(void* block, std::size_t bytes) noexcept;
 std::size_t chunk_bytes();
 void set_chunk_limit(std::size_t bytes);
 std::size_t chunk_limit();
+/// A limit for the time of a scope; none before and after.
+class ChunkLimit {
+ public:
+  explicit ChunkLimit(std::size_t bytes) { set_chunk_limit(bytes); }
+  ~ChunkLimit() { set_chunk_limit(0); }
+  ChunkLimit(const ChunkLimit&) = delete;
+  ChunkLimit& operator=(const ChunkLimit&) = delete;
+};
 /// Gives chunks in which nothing is left back to the kernel. Done of itself while more than kIdleBlocks are idle and
 /// there is no limit.
 void trim_chunks() noexcept;

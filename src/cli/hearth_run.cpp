@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iterator>
 
+#include "base/block_cache.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/system.h"
@@ -226,6 +227,7 @@ service::Server open_server(const Options& options, const service::ProgressFunct
     const memory::TierSpec spec = memory::parse_tier_spec(options.tier);
     const std::optional<memory::TierSpeed> measured = cli::find_tier_speed(spec, options.common);
     memory.tier = memory::make_tier(spec, measured ? &*measured : nullptr);
+    trim_chunks();  // what measuring took
   }
   return service::Server(options.bundle, std::move(memory), progress);
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/block_cache.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/trace.h"
@@ -18,6 +19,18 @@ constexpr double kPatience = 0.001;  // seconds to wait for the plan before an o
 constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// At least so many bytes, aligned as tiers need it: small blocks would be aligned for arithmetic only.
+Buffer<std::byte> aligned_rows(std::uint64_t bytes) {
+  return Buffer<std::byte>(bytes == 0 ? 0 : std::max<std::uint64_t>(bytes, kMappedBlock));
+}
+
+/// How many pages from `first` on lie behind one another, up to `most` but one at least.
+std::size_t contiguous(const std::vector<std::uint32_t>& pages, std::size_t first, std::size_t most) {
+  std::size_t count = 1;
+  while (count < most && first + count < pages.size() && pages[first + count] == pages[first] + count) ++count;
+  return count;
+}
 
 /// Continues a checksum over one row.
 std::uint64_t checksum_row(const std::byte* row, std::size_t bytes, std::uint64_t before) {
@@ -48,7 +61,8 @@ ObjectStore::ObjectStore(Options options)
   require(!tier_ || total <= tier_->capacity(), ErrorKind::kResource,
           "{} bytes of keys and plaintexts do not fit the {} of tier {}", total, tier_ ? tier_->capacity() : 0,
           tier_ ? tier_->name() : "");
-  arena_ = Buffer<std::byte>(capacity);
+  capacity_ = capacity;
+  arena_ = aligned_rows(capacity);
   if (tier_) {
     tier_->register_memory(arena_.span());
     track_ = trace::track(tier_->name());
@@ -75,25 +89,39 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   std::vector<std::uint32_t> pages;
   {
     const std::lock_guard lock(mutex_);
-    objects_[object].checksum = sum;
-    if (free_.free() >= rows.size()) {
-      take_pages(object);
-      objects_[object].state = State::kVerifying;  // nobody else may take the pages away yet
-      pages = objects_[object].pages;
-    }
+    Object& o = objects_[object];
+    o.checksum = sum;
+    if (o.pages.empty() && free_.free() >= rows.size()) take_pages(object);
+    if (!o.pages.empty()) o.state = State::kVerifying;  // nobody else may take the pages away yet
+    pages = o.pages;
   }
   for (std::size_t i = 0; i < pages.size(); ++i) std::memcpy(page(pages[i]), rows[i], row_bytes_);
-  if (tier_) {
-    Buffer<std::byte> staging(pages.empty() ? row_bytes_ : 0);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (pages.empty()) std::memcpy(staging.data(), rows[i], row_bytes_);
-      std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
-      transfer_now(*tier_, {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, row_bytes_}});
-    }
+  try {
+    if (tier_) write_out(object, rows);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (!pages.empty()) drop(object);
+    throw;
   }
   const std::lock_guard lock(mutex_);
   if (!pages.empty()) objects_[object].state = State::kResident;
   if (tier_) figures_.written_bytes += info_[object].bytes;
+}
+
+void ObjectStore::write_out(std::uint32_t object, std::span<const std::byte* const> rows) {
+  const std::vector<std::uint32_t>& pages = objects_[object].pages;
+  const std::size_t most = std::max<std::size_t>(1, std::min(kLargestTransfer / row_bytes_, rows.size()));
+  Buffer<std::byte> staging = aligned_rows(pages.empty() ? most * row_bytes_ : 0);
+  for (std::size_t i = 0; i < rows.size();) {
+    const std::size_t count = pages.empty() ? std::min(most, rows.size() - i) : contiguous(pages, i, most);
+    for (std::size_t k = 0; pages.empty() && k < count; ++k) {
+      std::memcpy(staging.data() + k * row_bytes_, rows[i + k], row_bytes_);
+    }
+    std::byte* const from = pages.empty() ? staging.data() : page(pages[i]);
+    transfer_now(*tier_,
+                 {Direction::kWrite, objects_[object].tier_offset + i * row_bytes_, {from, count * row_bytes_}});
+    i += count;
+  }
 }
 
 void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
@@ -112,6 +140,8 @@ void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
   for (Object& o : objects_) {
     o.started = o.ended = 0;
     o.planned = false;
+    o.error = nullptr;  // of a fetch that the run before did not live to need
+    o.attempts = 0;
   }
   next_fetch_ = 0;
   leftovers_.clear();
@@ -182,9 +212,14 @@ void ObjectStore::trace_resident(ObjectClass kind) const {
                  static_cast<double>(figures_.resident_bytes[static_cast<std::size_t>(kind)]));
 }
 
+/// Here, and nobody's at the moment.
+bool ObjectStore::is_idle(const Object& o) {
+  return o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
+}
+
 void ObjectStore::list_leftover(std::uint32_t object) {
   const Object& o = objects_[object];
-  if (!o.planned && o.state == State::kResident) leftovers_.push_back(object);
+  if (!o.planned && is_idle(o)) leftovers_.push_back(object);
 }
 
 /// Frees rows by dropping what is here though the plan does not ask for it. Whether there are enough.
@@ -193,7 +228,7 @@ bool ObjectStore::drop_leftovers(std::size_t rows) {
     const std::uint32_t object = leftovers_.back();
     leftovers_.pop_back();
     const Object& o = objects_[object];
-    if (!o.planned && o.pins == 0 && o.state == State::kResident) drop(object);
+    if (!o.planned && is_idle(o)) drop(object);
   }
   return free_.free() >= rows;
 }
@@ -206,9 +241,8 @@ bool ObjectStore::make_room(std::size_t rows) {
     std::pair<bool, std::uint32_t> best;
     for (std::uint32_t i = 0; i < objects_.size(); ++i) {
       const Object& o = objects_[i];
-      const bool idle = o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
       const std::pair value{!o.planned || o.fetched_for == next_use(i), next_use(i)};
-      if (!idle || (victim != kNoUse && value <= best)) continue;
+      if (!is_idle(o) || (victim != kNoUse && value <= best)) continue;
       victim = i;
       best = value;
     }
@@ -225,11 +259,7 @@ void ObjectStore::load(std::uint32_t object, Starts& starts) {
   if (o.pages.empty()) take_pages(object);
   o.state = State::kLoading;
   for (std::size_t i = 0; i < o.pages.size();) {
-    std::size_t count = 1;
-    while (i + count < o.pages.size() && o.pages[i + count] == o.pages[i] + count &&
-           (count + 1) * row_bytes_ <= kLargestTransfer) {
-      ++count;
-    }
+    const std::size_t count = contiguous(o.pages, i, kLargestTransfer / row_bytes_);
     starts.push_back(
         {object, {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
     ++o.transfers;
@@ -352,7 +382,7 @@ bool ObjectStore::step(std::uint32_t object, bool patient, std::unique_lock<std:
   if (hopeful && patient) return true;
   if (!make_room(rows_of(object))) {
     require(hopeful, ErrorKind::kResource, "an object of {} bytes does not fit the {} of the store",
-            info_[object].bytes, arena_.size());
+            info_[object].bytes, capacity_);
     return true;
   }
   o.attempts = 0;

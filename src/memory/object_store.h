@@ -48,10 +48,11 @@ class ObjectStore {
   ObjectStore(const ObjectStore&) = delete;
   ObjectStore& operator=(const ObjectStore&) = delete;
 
-  std::uint64_t capacity() const { return arena_.size(); }
+  std::uint64_t capacity() const { return capacity_; }
   bool has_tier() const { return tier_ != nullptr; }
 
-  /// Gives an object its contents, before the first run.
+  /// Gives an object its contents, or other ones, while no run lasts. If the tier fails, so that this throws, the
+  /// object has none until it is put again.
   void put(std::uint32_t object, std::span<const std::byte* const> rows);
 
   /// A run begins: what follows are the uses of `sequence`, whose objects are the store's; both outlive the run. No use
@@ -93,6 +94,8 @@ class ObjectStore {
   std::uint32_t use_of(std::uint32_t object, std::uint32_t number) const;
   std::uint32_t next_use(std::uint32_t object) const;
 
+  static bool is_idle(const Object& o);
+  void write_out(std::uint32_t object, std::span<const std::byte* const> rows);
   void take_pages(std::uint32_t object);
   void drop(std::uint32_t object);
   bool make_room(std::size_t rows);
@@ -116,7 +119,8 @@ class ObjectStore {
   std::unique_ptr<Tier> tier_;
   std::vector<PlannedObject> info_;
   std::vector<Object> objects_;
-  Buffer<std::byte> arena_;
+  std::uint64_t capacity_ = 0;
+  Buffer<std::byte> arena_;  // at least that
   PagePool free_{0};
   std::size_t in_flight_ = 0;  // transfers
   std::size_t held_ = 0;       // uses that last

@@ -149,7 +149,7 @@ void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seco
   const std::size_t chunks = chunk_bytes(), resident = rss_bytes();
   const std::uint64_t process = (resident > chunks ? resident - chunks : 0) + kSmallBlocks;
   residency_->plan(std::move(memory), seconds, process, chunks);
-  set_chunk_limit(limit_ - residency_->forecast().process_bytes);
+  chunk_limit_ = std::make_unique<ChunkLimit>(limit_ - residency_->forecast().process_bytes);
 }
 
 /// Goes through the program in dry runs.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/block_cache.h"
 #include "ckks/evaluator.h"
 #include "compiler/program/encoding.h"
 #include "compiler/program/program.h"
@@ -97,6 +98,7 @@ class Executor {
   std::vector<double> moved_;                         // bytes of keys and ciphertexts, one an instruction
   std::vector<std::unique_ptr<Prepared>> prepared_;   // one an instruction, null where nothing is encoded
   std::unique_ptr<ckks::Bootstrapper> bootstrapper_;  // null for programs without activations
+  std::unique_ptr<ChunkLimit> chunk_limit_;           // with a budget
   std::unique_ptr<Residency> residency_;              // null without a budget
   std::map<ckks::KeyName, std::shared_ptr<const ckks::RowSource>> key_rows_;
   mutable std::mutex one_run_;  // with a budget
