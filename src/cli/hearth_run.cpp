@@ -123,7 +123,7 @@ Json seconds_of(const std::vector<runtime::RunReport>& reports) {
 /// What the plan says where memory is limited, else what compiling said.
 double predicted_seconds(const service::Server& server) {
   if (server.residency() == nullptr || server.prediction().seconds <= 0) return server.prediction().seconds;
-  return server.residency()->forecast().figures.seconds;
+  return server.residency()->forecast().seconds();
 }
 
 double predicted_peak(const service::Server& server) {

@@ -13,28 +13,13 @@
 namespace hearth::memory {
 namespace {
 
-constexpr std::uint32_t kNoUse = static_cast<std::uint32_t>(-1);
-constexpr std::uint8_t kAttempts = 2;
 constexpr double kPatience = 0.001;  // seconds to wait for the plan before an object is fetched out of order
-constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// At least so many bytes, aligned as tiers need it: small blocks would be aligned for arithmetic only.
 Buffer<std::byte> aligned_rows(std::uint64_t bytes) {
   return Buffer<std::byte>(bytes == 0 ? 0 : std::max<std::uint64_t>(bytes, kMappedBlock));
-}
-
-/// How many pages from `first` on lie behind one another, up to `most` but one at least.
-std::size_t contiguous(const std::vector<std::uint32_t>& pages, std::size_t first, std::size_t most) {
-  std::size_t count = 1;
-  while (count < most && first + count < pages.size() && pages[first + count] == pages[first] + count) ++count;
-  return count;
-}
-
-/// Continues a checksum over one row.
-std::uint64_t checksum_row(const std::byte* row, std::size_t bytes, std::uint64_t before) {
-  return checksum64({row, bytes}, before);
 }
 
 }  // namespace
@@ -85,7 +70,7 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   require(rows.size() == rows_of(object), ErrorKind::kInternal, "object {} of {} rows was given {}", object,
           rows_of(object), rows.size());
   std::uint64_t sum = 0;
-  for (const std::byte* row : rows) sum = checksum_row(row, row_bytes_, sum);
+  for (const std::byte* row : rows) sum = checksum64({row, row_bytes_}, sum);
   std::vector<std::uint32_t> pages;
   {
     const std::lock_guard lock(mutex_);
@@ -106,6 +91,13 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   const std::lock_guard lock(mutex_);
   if (!pages.empty()) objects_[object].state = State::kResident;
   if (tier_) figures_.written_bytes += info_[object].bytes;
+}
+
+/// How many pages from `first` on lie behind one another, up to `most` but one at least.
+std::size_t ObjectStore::contiguous(const std::vector<std::uint32_t>& pages, std::size_t first, std::size_t most) {
+  std::size_t count = 1;
+  while (count < most && first + count < pages.size() && pages[first + count] == pages[first] + count) ++count;
+  return count;
 }
 
 void ObjectStore::write_out(std::uint32_t object, std::span<const std::byte* const> rows) {
@@ -251,144 +243,6 @@ bool ObjectStore::make_room(std::size_t rows) {
     drop(victim);
   }
   return true;
-}
-
-/// Takes pages, which must be there, and prepares the transfers.
-void ObjectStore::load(std::uint32_t object, Starts& starts) {
-  Object& o = objects_[object];
-  if (o.pages.empty()) take_pages(object);
-  o.state = State::kLoading;
-  for (std::size_t i = 0; i < o.pages.size();) {
-    const std::size_t count = contiguous(o.pages, i, kLargestTransfer / row_bytes_);
-    starts.push_back(
-        {object, {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
-    ++o.transfers;
-    ++in_flight_;
-    i += count;
-  }
-  ++figures_.fetches;
-  figures_.read_bytes += info_[object].bytes;
-}
-
-/// Starts what the plan wants next, as far as memory and the tier allow.
-void ObjectStore::pump(Starts& starts) {
-  if (!running_) return;
-  for (; next_fetch_ < plan_->fetches.size(); ++next_fetch_) {
-    const std::uint32_t use = plan_->fetches[next_fetch_], object = sequence_->uses[use].object;
-    Object& o = objects_[object];
-    const std::uint32_t next = next_use(object);
-    if (next == kNoUse || next > use) continue;                           // has been used already
-    if (next < use || (o.state != State::kAbsent && o.pins > 0)) return;  // an earlier use is still to come or to end
-    o.planned = true;
-    o.fetched_for = use;
-    o.fetch = next_fetch_;
-    if (o.state != State::kAbsent) continue;
-    if (in_flight_ >= tier_->depth() || !drop_leftovers(rows_of(object))) return;
-    o.attempts = 0;
-    load(object, starts);
-    o.planned = true;
-  }
-}
-
-void ObjectStore::start(Starts& starts) {
-  for (const auto& [object, transfer] : starts) {
-    try {
-      const std::int64_t begin = trace::enabled() ? trace::clock() : 0;
-      const std::size_t bytes = transfer.memory.size();
-      tier_->start(transfer, [this, id = object, begin, bytes](const std::exception_ptr& error) {
-        if (begin != 0) trace_transfer(begin, bytes);
-        transferred(id, error);
-      });
-    } catch (...) {
-      transferred(object, std::current_exception());
-    }
-  }
-  starts.clear();
-}
-
-/// Transfers overlap; what is shown of one is the time since the tier ended the one before.
-void ObjectStore::trace_transfer(std::int64_t begin, std::size_t bytes) {
-  const std::lock_guard lock(mutex_);
-  const std::int64_t end = trace::clock();
-  trace::span(track_, trace::Category::kRead, "fetch", std::max(begin, last_transfer_), end,
-              static_cast<double>(bytes));
-  last_transfer_ = end;
-}
-
-void ObjectStore::transferred(std::uint32_t object, const std::exception_ptr& error) {
-  Starts starts;
-  {
-    const std::lock_guard lock(mutex_);
-    Object& o = objects_[object];
-    if (error) o.error = error;
-    --o.transfers;
-    --in_flight_;
-    if (o.transfers == 0) {
-      if (!o.error) {
-        o.state = State::kLoaded;
-      } else if (++o.attempts < kAttempts && running_) {
-        o.error = nullptr;
-        ++figures_.retries;
-        load(object, starts);
-      } else {
-        drop(object);  // whoever needs it finds the error
-      }
-    }
-    pump(starts);
-    changed_.notify_all();
-  }
-  start(starts);
-}
-
-std::uint64_t ObjectStore::checksum_of(std::uint32_t object) {
-  std::uint64_t sum = 0;
-  for (const std::uint32_t index : objects_[object].pages) sum = checksum_row(page(index), row_bytes_, sum);
-  return sum;
-}
-
-/// By the first thread that needs it, which reads the data anyway.
-void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts) {
-  Object& o = objects_[object];
-  o.state = State::kVerifying;
-  lock.unlock();
-  const bool right = checksum_of(object) == o.checksum;
-  lock.lock();
-  if (right) {
-    o.state = State::kResident;
-  } else if (++o.attempts < kAttempts) {
-    ++figures_.retries;
-    load(object, starts);
-  } else {
-    drop(object);
-    o.error = std::make_exception_ptr(
-        Error(ErrorKind::kCorrupt, fmt::format("tier {} gave back other data than were written to it", tier_->name())));
-  }
-  changed_.notify_all();
-}
-
-/// One step towards having a pinned object at hand. Whether there is nothing to do but wait; `patient`: for the plan to
-/// get to it, as long as there is hope.
-bool ObjectStore::step(std::uint32_t object, bool patient, std::unique_lock<std::mutex>& lock, Starts& starts) {
-  Object& o = objects_[object];
-  if (o.error) std::rethrow_exception(std::exchange(o.error, nullptr));
-  if (o.state == State::kLoaded) {
-    verify_contents(object, lock, starts);
-    return false;
-  }
-  if (o.state != State::kAbsent) return true;
-  require(tier_ != nullptr, ErrorKind::kInternal, "object {} was never put into the store", object);
-  // Others will free memory, or what is on its way will be used; then it is this object's turn.
-  const bool hopeful = held_ > 0 || in_flight_ > 0;
-  if (hopeful && patient) return true;
-  if (!make_room(rows_of(object))) {
-    require(hopeful, ErrorKind::kResource, "an object of {} bytes does not fit the {} of the store",
-            info_[object].bytes, capacity_);
-    return true;
-  }
-  o.attempts = 0;
-  ++figures_.unplanned;
-  load(object, starts);
-  return false;
 }
 
 void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows) {

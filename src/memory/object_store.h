@@ -70,6 +70,8 @@ class ObjectStore {
   StoreFigures figures() const;
 
  private:
+  static constexpr std::uint32_t kNoUse = static_cast<std::uint32_t>(-1);
+  static constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
   enum class State : std::uint8_t { kAbsent, kLoading, kLoaded, kVerifying, kResident };
   struct Object {
     std::uint64_t tier_offset = 0;
@@ -90,6 +92,7 @@ class ObjectStore {
   using Starts = std::vector<std::pair<std::uint32_t, Transfer>>;
 
   std::size_t rows_of(std::uint32_t object) const { return static_cast<std::size_t>(info_[object].bytes / row_bytes_); }
+  static std::size_t contiguous(const std::vector<std::uint32_t>& pages, std::size_t first, std::size_t most);
   std::byte* page(std::uint32_t index) { return arena_.data() + std::size_t{index} * row_bytes_; }
   std::uint32_t use_of(std::uint32_t object, std::uint32_t number) const;
   std::uint32_t next_use(std::uint32_t object) const;

@@ -20,7 +20,10 @@ constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
 constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
 
 constexpr std::uint64_t kUseBytes = 48;  // of a use in the sequence, the plan and the store
-constexpr std::uint64_t kAhead = 16;     // objects
+// Of one core for a byte that is fetched: submission, interrupts, and a checksum at the speed of memory. Measured as
+// the difference of the processor time of two runs, docs/experiments.md.
+constexpr double kMovingSeconds = 0.22e-9;
+constexpr std::uint64_t kAhead = 16;  // objects
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -199,6 +202,7 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
   plan_options_.capacity = std::max(least, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
   plan_ = memory::make_plan(sequence_, plan_options_);
   forecast_.figures = plan_.figures;
+  forecast_.moving_seconds = kMovingSeconds * static_cast<double>(plan_.figures.read_bytes) / threads();
   forecast_.planning_seconds = now() - start;
   malloc_trim(0);
   store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{

@@ -31,6 +31,8 @@ struct MemoryForecast {
   std::string tier;  ///< its name; empty without
   bool emulated = false;
   memory::PlanFigures figures;
+  double moving_seconds = 0;  ///< of computing that starting and verifying transfers costs
+  double seconds() const { return figures.seconds + moving_seconds; }
   double planning_seconds = 0;
 };
 

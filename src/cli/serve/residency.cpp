@@ -9,8 +9,8 @@ using memory::ObjectClass;
 
 std::string mib(std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
-double slowdown(const memory::PlanFigures& figures) {
-  return figures.compute_seconds > 0 ? figures.seconds / figures.compute_seconds : 1;
+double slowdown(const runtime::MemoryForecast& f) {
+  return f.figures.compute_seconds > 0 ? f.seconds() / f.figures.compute_seconds : 1;
 }
 
 std::string traffic_text(const runtime::MemoryForecast& f) {
@@ -41,9 +41,10 @@ std::string forecast_text(const runtime::MemoryForecast& f) {
                               mib(f.limit), mib(f.smallest), mib(f.process_bytes), mib(f.fixed_bytes),
                               mib(f.working_bytes), mib(f.store_bytes))},
        {"traffic", traffic_text(f)},
-       {"slow-down", fmt::format("{:.3f}x predicted: {} computing, {} waiting (planned in {})", slowdown(f.figures),
-                                 format_seconds(f.figures.compute_seconds), format_seconds(f.figures.wait_seconds),
-                                 format_seconds(f.planning_seconds))}});
+       {"slow-down",
+        fmt::format("{:.3f}x predicted: {} computing, {} moving data, {} waiting for them (planned in {})", slowdown(f),
+                    format_seconds(f.figures.compute_seconds), format_seconds(f.moving_seconds),
+                    format_seconds(f.figures.wait_seconds), format_seconds(f.planning_seconds))}});
 }
 
 std::string residency_text(const runtime::Residency& residency) {
@@ -75,7 +76,8 @@ Json to_json(const runtime::Residency& residency) {
             {"written_bytes", p.written_bytes},
             {"compute_seconds", p.compute_seconds},
             {"wait_seconds", p.wait_seconds},
-            {"seconds", p.seconds},
+            {"moving_seconds", f.moving_seconds},
+            {"seconds", f.seconds()},
             {"peak_bytes", p.peak_bytes}}},
           {"measured",
            {{"read_bytes", s.read_bytes},
