@@ -2,6 +2,7 @@
 
 #if defined(__VAES__) && defined(__AVX512F__) && defined(__AVX512BW__)
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <bit>
@@ -108,9 +109,12 @@ void uniform(std::uint32_t* out, std::size_t n, std::uint32_t q, const std::uint
 }  // namespace
 
 UniformKernel vaes_uniform() {
-  const bool usable =
-      std::string_view(best_isa()) == "avx512" && __builtin_cpu_supports("vaes") && __builtin_cpu_supports("aes");
-  return usable ? uniform : nullptr;
+  // Not every compiler's __builtin_cpu_supports knows these names. CPUID leaf 7, ECX bit 9: VAES; leaf 1, ECX bit 25:
+  // AES.
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool wide = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c & 1U << 9) != 0;
+  const bool narrow = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & 1U << 25) != 0;
+  return wide && narrow && std::string_view(best_isa()) == "avx512" ? uniform : nullptr;
 }
 
 }  // namespace hearth::ring
