@@ -17,7 +17,6 @@ namespace {
 constexpr int kRounds = 14;
 constexpr std::size_t kVectors = 4;            // encrypted together, to hide the latency of a round
 constexpr std::size_t kWords = 16 * kVectors;  // words made by one step
-constexpr std::size_t kBlocks = 4 * kVectors;  // of 16 bytes
 
 /// The key schedule of AES-256 (FIPS 197, section 5.2), every round key in all four lanes.
 struct RoundKeys {
