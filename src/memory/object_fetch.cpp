@@ -47,7 +47,6 @@ void ObjectStore::pump(Starts& starts) {
     if (in_flight_ >= tier_->depth() || !drop_leftovers(rows_of(object))) return;
     o.attempts = 0;
     load(object, starts);
-    o.planned = true;
   }
 }
 

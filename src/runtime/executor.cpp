@@ -88,7 +88,6 @@ Executor::Executor(ckks::ParametersPtr parameters, Program program, MemoryOption
   make_bootstrapper();
   for (std::size_t i = 0; i < prepared_.size(); ++i) {
     prepare(i);
-    if (prepared_[i] && prepared_[i]->ahead) prepared_[i]->source.reset();
     if (progress) progress(static_cast<double>(i + 1), static_cast<double>(prepared_.size()));
   }
 }
@@ -118,7 +117,7 @@ void Executor::take_weights(std::size_t encoded_budget) {
   }
 }
 
-/// Encodes what is to be encoded ahead of an instruction. Weights that lie elsewhere once encoded are kept.
+/// Encodes what is to be encoded ahead of an instruction. A dry run keeps the weights.
 void Executor::prepare(std::size_t index) {
   const Instruction& ins = program_.instructions[index];
   Prepared* const prepared = prepared_[index].get();
@@ -135,7 +134,7 @@ void Executor::prepare(std::size_t index) {
   if (prepared->ahead) {
     prepared->map.emplace(encoder, *parameters_, *prepared->source, op.plan, ins.work_level, op.plain_scale, memory,
                           residency_.get());
-    if (limit_ == 0) prepared->source.reset();
+    if (!dry_run()) prepared->source.reset();
   } else if (!prepared->at_once && prepared->source) {
     prepared->streamed.emplace(*parameters_, std::exchange(prepared->source, nullptr), op.plan, ins.work_level,
                                op.plain_scale, memory, prepared->hoisting);
@@ -180,8 +179,7 @@ void Executor::record() {
   for (std::size_t i = 0; i < prepared_.size(); ++i) {
     residency_->record_instruction(i);
     run.step(i, prepared_[i].get());
-    const std::size_t p = DryRun::take_peak_bytes();
-    residency_->record_working_bytes(p);
+    residency_->record_working_bytes(DryRun::take_peak_bytes());
   }
   residency_->record_instruction(prepared_.size());
 }

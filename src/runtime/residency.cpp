@@ -62,6 +62,12 @@ class StoredRows : public ckks::RowSource {
 
 namespace {
 
+std::uint64_t total_bytes(const memory::AccessSequence& sequence) {
+  std::uint64_t sum = 0;
+  for (const memory::PlannedObject& object : sequence.objects) sum += object.bytes;
+  return sum;
+}
+
 std::uint32_t number_of(const ckks::RowSource& source) { return dynamic_cast<const StoredRows&>(source).number(); }
 
 }  // namespace
@@ -155,13 +161,13 @@ void Residency::build_sequence(std::span<const double> seconds) {
 /// How the limit is shared. Returns the least that the store works with.
 std::uint64_t Residency::share_memory(const MemoryOptions& options, std::uint64_t process_bytes,
                                       std::uint64_t fixed_bytes) {
-  std::uint64_t total = 0, largest = 0;
+  std::uint64_t largest = 0;
   for (const memory::PlannedObject& object : sequence_.objects) {
-    total += object.bytes;
     largest = std::max(largest, object.bytes);
     forecast_.working_set[static_cast<std::size_t>(object.kind)] += object.bytes;
   }
   const bool tier = options.tier != nullptr;
+  const std::uint64_t total = total_bytes(sequence_);
   // Every thread may hold one object while another is on its way.
   const std::uint64_t at_once = largest * static_cast<std::uint64_t>(threads() + 1);
   const std::uint64_t least = tier ? std::min(total, std::max(memory::smallest_capacity(sequence_), at_once)) : total;
@@ -192,9 +198,7 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
   build_sequence(seconds);
   records_ = {};
   const std::uint64_t least = share_memory(options, process_bytes, fixed_bytes);
-  std::uint64_t total = 0;
-  for (const memory::PlannedObject& object : sequence_.objects) total += object.bytes;
-  const std::uint64_t room = forecast_.store_bytes;
+  const std::uint64_t total = total_bytes(sequence_), room = forecast_.store_bytes;
   plan_options_.tier = options.tier != nullptr && room < total;
   if (options.tier) plan_options_.speed = options.tier->speed();
   // What the plan leaves free lets fetches run ahead of uses that come in another order than planned.
