@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/section_data.h"
 #include "ckks/serialize.h"
 
 namespace hearth::runtime {
@@ -14,15 +15,6 @@ constexpr SectionTag kValueSection = section_tag("VALU");
 constexpr std::uint32_t kMaxInputs = 1U << 19;
 constexpr std::uint32_t kMaxInstructions = 1U << 24;
 constexpr std::uint32_t kMaxCiphertexts = 1U << 16;
-
-/// A section in memory, and a reader whose messages name the file.
-struct Section {
-  Section(const ContainerReader& file, SectionTag tag)
-      : data(file.read_section(tag)),
-        in(data.span(), fmt::format("section {} of {}", to_string_tag(tag), file.name())) {}
-  Buffer<std::byte> data;
-  ByteReader in;
-};
 
 void require_sections(const ContainerReader& file, FileKind kind, SectionTag second) {
   file.require_kind(kind);
@@ -125,11 +117,11 @@ void write_manifest(const std::filesystem::path& path, const Manifest& manifest)
 Manifest read_manifest(const ContainerReader& file) {
   require_sections(file, FileKind::kCheckpoint, kStepSection);
   Manifest out;
-  Section head(file, kHeadSection);
+  SectionData head(file, kHeadSection);
   out.identity = read_identity(head.in);
   out.instructions = head.in.u32_in(1, kMaxInstructions, "number of instructions");
   head.in.expect_end();
-  Section step(file, kStepSection);
+  SectionData step(file, kStepSection);
   read_progress(step.in, out);
   return out;
 }
@@ -153,13 +145,13 @@ Checksum write_value(const std::filesystem::path& path, std::uint32_t input, std
 ValueContents read_value(const ContainerReader& file, const ckks::Parameters& parameters) {
   require_sections(file, FileKind::kCheckpointValue, kValueSection);
   ValueContents out;
-  Section head(file, kHeadSection);
+  SectionData head(file, kHeadSection);
   out.input = head.in.u32_in(0, kMaxInputs - 1, "number of the input");
   out.instruction = head.in.u32_in(0, kMaxInstructions - 1, "number of the instruction");
   const std::uint32_t ciphertexts = head.in.u32_in(1, kMaxCiphertexts, "ciphertexts");
   out.seconds = read_seconds(head.in);
   head.in.expect_end();
-  Section value(file, kValueSection);
+  SectionData value(file, kValueSection);
   for (std::uint32_t i = 0; i < ciphertexts; ++i) out.value.push_back(ckks::read_ciphertext(value.in, parameters));
   value.in.expect_end();
   return out;

@@ -121,7 +121,7 @@ void describe_ciphertext(Description& out, const fs::path& path) {
 }
 
 void describe_secret_key(Description& out, const ContainerReader& file, const fs::path& path) {
-  service::SectionData head(file, file.section(service::kHeadSection));
+  SectionData head(file, file.section(service::kHeadSection));
   const service::Binding binding = service::read_binding(head.in);
   add_binding(out, binding);
   add_parameters(out, service::read_parameter_section(file));

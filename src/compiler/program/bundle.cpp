@@ -5,6 +5,7 @@
 
 #include "base/container.h"
 #include "base/error.h"
+#include "base/section_data.h"
 #include "ckks/serialize.h"
 #include "compiler/program/program_bytes.h"
 
@@ -19,15 +20,6 @@ constexpr SectionTag kPrediction = section_tag("PRED");
 constexpr SectionTag kModelId = section_tag("MDID");
 
 using ModelId = std::array<std::uint8_t, 16>;
-
-/// A section in memory and a reader over it.
-struct Section {
-  Section(const ContainerReader& file, SectionTag tag)
-      : data(file.read_section(tag)),
-        in(data.span(), fmt::format("section {} of {}", to_string_tag(tag), file.name())) {}
-  Buffer<std::byte> data;
-  ByteReader in;
-};
 
 /// A bundle holds exactly these sections, in this order: nothing else, above all no key, can travel inside one.
 void expect_sections(const ContainerReader& file, std::initializer_list<SectionTag> expected) {
@@ -75,7 +67,7 @@ void add_common(ContainerWriter& out, const Prediction& prediction, const ModelI
 }
 
 ModelId read_id(const ContainerReader& file) {
-  Section section(file, kModelId);
+  SectionData section(file, kModelId);
   ModelId id;
   section.in.read_into(std::span(id));
   section.in.expect_end();
@@ -83,7 +75,7 @@ ModelId read_id(const ContainerReader& file) {
 }
 
 Prediction prediction_of(const ContainerReader& file) {
-  Section section(file, kPrediction);
+  SectionData section(file, kPrediction);
   const Prediction prediction = read_prediction(section.in);
   section.in.expect_end();
   return prediction;
@@ -101,7 +93,7 @@ auto naming(const ContainerReader& file, Body&& body) {
 }
 
 ckks::ParametersPtr read_parameters(const ContainerReader& file) {
-  Section section(file, kParameters);
+  SectionData section(file, kParameters);
   const ckks::ParameterSpec spec = ckks::read_parameter_spec(section.in);
   section.in.expect_end();
   return naming(file, [&] { return ckks::Parameters::create(spec); });
@@ -135,8 +127,8 @@ ServerBundle server_of(const ContainerReader& file) {
   require(bundle.model_id == expected, ErrorKind::kCorrupt,
           "{} is damaged: its model id does not belong to its program", file.name());
   const auto parameters = read_parameters(file);
-  Section program(file, kProgram);
-  Section weights(file, kWeights);
+  SectionData program(file, kProgram);
+  SectionData weights(file, kWeights);
   bundle.program = read_program(program.in, weights.in, *parameters);
   naming(file, [&] { check(bundle.program, *parameters); });
   check_times(file, bundle);
@@ -151,7 +143,7 @@ ClientBundle client_of(const ContainerReader& file) {
   bundle.model_id = read_id(file);
   const auto parameters = read_parameters(file);
   bundle.parameters = parameters->spec();
-  Section client(file, kClient);
+  SectionData client(file, kClient);
   read_client(client.in, *parameters, bundle);
   return bundle;
 }

@@ -42,10 +42,6 @@ void require_same_key(const Binding& a, const std::string& file, const Binding& 
           to_hex(a.key_id), other, to_hex(b.key_id));
 }
 
-SectionData::SectionData(const ContainerReader& file, const SectionInfo& section)
-    : data(file.read_section(section)),
-      in(data.span(), fmt::format("section {} of {}", to_string_tag(section.tag), file.name())) {}
-
 ckks::ParameterSpec read_parameter_section(const ContainerReader& file) {
   SectionData section(file, file.section(kParameterSection));
   ckks::ParameterSpec spec = ckks::read_parameter_spec(section.in);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "base/container.h"
+#include "base/section_data.h"
 #include "ckks/parameters.h"
 #include "hearth/error.h"
 
@@ -39,13 +39,6 @@ Binding read_binding(ByteReader& in);
 void require_same_model(const Binding& a, const std::string& file, const Binding& b, const std::string& other);
 /// Error(kMismatch) unless both were made with the same secret key.
 void require_same_key(const Binding& a, const std::string& file, const Binding& b, const std::string& other);
-
-/// A section in memory and a reader over it whose messages name the file.
-struct SectionData {
-  SectionData(const ContainerReader& file, const SectionInfo& section);
-  Buffer<std::byte> data;
-  ByteReader in;
-};
 
 /// The parameter spec in section PARM, without making parameters of it.
 ckks::ParameterSpec read_parameter_section(const ContainerReader& file);
