@@ -75,6 +75,12 @@ class Chunks {
   void trim() noexcept {
     const std::lock_guard lock(mutex_);
     unmap_empty();
+    for (const auto& [block, size] : free_) madvise(block, size, MADV_DONTNEED);
+  }
+
+  std::size_t used() {
+    const std::lock_guard lock(mutex_);
+    return total_ - idle_;
   }
 
   std::size_t total() {
@@ -94,9 +100,13 @@ class Chunks {
   bool grow(std::size_t size) {
     const std::size_t least = rounded(size, kHugePage);
     std::size_t chunk = std::max(kChunk, least);
-    if (limit_ != 0 && total_ + chunk > limit_) chunk = least;
-    if (limit_ != 0 && total_ + chunk > limit_) unmap_empty();
-    if (limit_ != 0 && total_ + chunk > limit_) return false;
+    if (limit_ != 0) {
+      // All that is left in one, of which only what is touched takes memory: blocks cannot cross chunks.
+      const auto left = [&] { return total_ < limit_ ? (limit_ - total_) / kHugePage * kHugePage : 0; };
+      if (left() < least) unmap_empty();
+      if (left() < least) return false;
+      chunk = left();
+    }
     std::byte* const begin = map_chunk(chunk);
     if (begin == nullptr) return false;
     chunks_.emplace(begin, chunk);
@@ -157,6 +167,12 @@ class DryRegion {
     return begin_ + std::exchange(used_, used_ + size);
   }
 
+  /// Gives back what was touched nevertheless.
+  void trim() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (begin_ != nullptr) madvise(begin_, kBytes, MADV_DONTNEED);
+  }
+
   bool holds(const void* block) const {
     const std::byte* const begin = begin_;
     return begin != nullptr && block >= begin && block < begin + kBytes;
@@ -193,8 +209,12 @@ void give_block(void* block, std::size_t bytes) noexcept {
 }
 
 std::size_t chunk_bytes() { return chunks().total(); }
+std::size_t used_chunk_bytes() { return chunks().used(); }
 std::size_t chunk_limit() { return chunks().limit(); }
 void set_chunk_limit(std::size_t bytes) { chunks().set_limit(bytes); }
-void trim_chunks() noexcept { chunks().trim(); }
+void trim_chunks() noexcept {
+  chunks().trim();
+  dry_region().trim();
+}
 
 }  // namespace hearth

@@ -17,6 +17,7 @@ void give_block(void* block, std::size_t bytes) noexcept;
 
 /// Bytes of chunks: what all blocks together can take of DRAM, and its limit (0: none).
 std::size_t chunk_bytes();
+std::size_t used_chunk_bytes();  ///< of them, in blocks that are taken
 void set_chunk_limit(std::size_t bytes);
 std::size_t chunk_limit();
 /// A limit for the time of a scope; none before and after.
@@ -27,8 +28,8 @@ class ChunkLimit {
   ChunkLimit(const ChunkLimit&) = delete;
   ChunkLimit& operator=(const ChunkLimit&) = delete;
 };
-/// Gives chunks in which nothing is left back to the kernel. Done of itself while more than kIdleBlocks are idle and
-/// there is no limit.
+/// Gives what is idle back to the kernel. Done of itself for chunks in which nothing is left while more than
+/// kIdleBlocks are idle and there is no limit.
 void trim_chunks() noexcept;
 inline constexpr std::size_t kIdleBlocks = std::size_t{256} << 20;
 

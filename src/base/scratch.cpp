@@ -1,5 +1,7 @@
 #include "base/scratch.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -19,13 +21,52 @@ IdleBlocks& idle() {
   return list;
 }
 
+bool limited() { return chunk_limit() != 0; }
+
 /// Whether blocks of this size are left to the cache of all threads.
-bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && chunk_limit() != 0); }
+bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && limited()); }
+
+/// A thread's memory for blocks that are too large for malloc: the lowest gap that fits is taken, which is most likely
+/// the one used last, as scopes nest.
+class Arena {
+ public:
+  std::byte* take(std::size_t bytes) {
+    if (bytes > kScratchArena / 2) return nullptr;
+    if (memory_.empty()) memory_ = Buffer<std::byte>(kScratchArena);
+    std::size_t begin = 0;
+    auto next = used_.begin();
+    for (; next != used_.end() && next->first - begin < bytes; ++next) begin = next->first + next->second;
+    if (begin + bytes > kScratchArena) return nullptr;
+    used_.emplace_hint(next, begin, bytes);
+    return memory_.data() + begin;
+  }
+
+  void give(const std::byte* block) noexcept { used_.erase(static_cast<std::size_t>(block - memory_.data())); }
+
+ private:
+  Buffer<std::byte> memory_;
+  std::map<std::size_t, std::size_t> used_;  // sizes by offset
+};
+
+Arena& arena() {
+  thread_local Arena one;
+  return one;
+}
+
+ScratchBlock owning(Buffer<std::byte> buffer) {
+  std::byte* const data = buffer.data();
+  const std::size_t bytes = buffer.size();
+  return {data, bytes, std::move(buffer)};
+}
 
 }  // namespace
 
-Buffer<std::byte> acquire_scratch(std::size_t bytes) {
-  if (shared(bytes)) return Buffer<std::byte>(bytes);
+ScratchBlock acquire_scratch(std::size_t bytes) {
+  if (shared(bytes)) {
+    const std::size_t whole = block_bytes(bytes);  // pages, so that rows stay aligned
+    if (std::byte* const data = dry_run() ? nullptr : arena().take(whole)) return {data, whole, {}};
+    return owning(Buffer<std::byte>(bytes));
+  }
   IdleBlocks& list = idle();
   std::size_t best = list.blocks.size();
   for (std::size_t i = 0; i < list.blocks.size(); ++i) {
@@ -34,22 +75,22 @@ Buffer<std::byte> acquire_scratch(std::size_t bytes) {
     if (size < bytes || size / 4 > bytes) continue;
     if (best == list.blocks.size() || size < list.blocks[best].size()) best = i;
   }
-  if (best == list.blocks.size()) return Buffer<std::byte>(bytes);
+  if (best == list.blocks.size()) return owning(Buffer<std::byte>(bytes));
   Buffer<std::byte> found = std::move(list.blocks[best]);
   std::swap(list.blocks[best], list.blocks.back());
   list.blocks.pop_back();
   list.bytes -= found.size();
-  return found;
+  return owning(std::move(found));
 }
 
-void release_scratch(Buffer<std::byte> block) noexcept {
-  if (shared(block.size())) return;
+void release_scratch(ScratchBlock block) noexcept {
+  if (block.own.empty() && block.data != nullptr) return arena().give(block.data);
+  if (shared(block.bytes)) return;
   IdleBlocks& list = idle();
-  if (block.empty() || list.bytes + block.size() > (chunk_limit() != 0 ? kScratchKeptLimited : kScratchKept)) return;
+  if (block.own.empty() || list.bytes + block.bytes > (limited() ? kSmallScratchKept : kScratchKept)) return;
   try {
-    const std::size_t size = block.size();
-    list.blocks.push_back(std::move(block));
-    list.bytes += size;
+    list.blocks.push_back(std::move(block.own));
+    list.bytes += block.bytes;
   } catch (...) {
     // No room to remember the block: let it go.
   }

@@ -28,7 +28,7 @@ namespace {
 constexpr std::uint64_t kLinearShare = 16, kGridShare = 4, kPairShare = 32;
 
 /// What a run takes for small things besides: stacks, lists.
-constexpr std::uint64_t kSmallBlocks = std::uint64_t{10} << 20;
+constexpr std::uint64_t kSmallBlocks = std::uint64_t{18} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -145,7 +145,7 @@ void Executor::prepare(std::size_t index) {
 void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seconds) {
   trim_chunks();
   malloc_trim(0);
-  const std::size_t chunks = chunk_bytes(), resident = rss_bytes();
+  const std::size_t chunks = used_chunk_bytes(), resident = rss_bytes();
   const std::uint64_t process = (resident > chunks ? resident - chunks : 0) + kSmallBlocks;
   residency_->plan(std::move(memory), seconds, process, chunks);
   chunk_limit_ = std::make_unique<ChunkLimit>(limit_ - residency_->forecast().process_bytes);

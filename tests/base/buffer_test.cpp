@@ -2,15 +2,24 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <deque>
 #include <limits>
+#include <memory>
+#include <random>
 #include <thread>
+#include <utility>
 
+#include "base/block_cache.h"
 #include "base/scratch.h"
 #include "expect_error.h"
 
 namespace hearth {
 namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 std::uintptr_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
 
@@ -81,6 +90,36 @@ TEST(Scratch, KeepsNoMoreThanItsLimit) {
   EXPECT_EQ(allocated_bytes(), before) << "a thread's idle blocks go with it";
   { Scratch<std::byte> large(kScratchKept + 1); }
   EXPECT_LT(allocated_bytes(), before + kScratchKept);
+}
+
+TEST(Scratch, UnderALimitScopesShareAnArena) {
+  const ChunkLimit limit(chunk_bytes() + 64 * kMiB);
+  std::thread([] {
+    const std::size_t before = allocated_bytes();
+    std::mt19937 random(1);
+    const void* first;
+    {
+      Scratch<std::byte> block(kMiB);
+      first = block.data();
+    }
+    std::deque<std::pair<std::unique_ptr<Scratch<std::byte>>, std::byte>> held;  // released in any order
+    for (int i = 0; i < 2000; ++i) {
+      const auto value = static_cast<std::byte>(i);
+      held.emplace_back(std::make_unique<Scratch<std::byte>>(kMappedBlock + random() % (3 * kMiB)), value);
+      std::memset(held.back().first->data(), i, held.back().first->size());
+      while (held.size() > 4 || (!held.empty() && random() % 3 == 0)) {
+        auto& [block, filled] = held[random() % held.size()];
+        ASSERT_TRUE(std::all_of(block->data(), block->data() + block->size(),
+                                [same = filled](std::byte b) { return b == same; }));
+        std::swap(held.front().first, block);
+        std::swap(held.front().second, filled);
+        held.pop_front();
+      }
+    }
+    held.clear();
+    EXPECT_EQ(allocated_bytes(), before + kScratchArena) << "the arena is all that is kept";
+    EXPECT_EQ(Scratch<std::byte>(kMiB).data(), first) << "what was used last is used next";
+  }).join();
 }
 
 }  // namespace
