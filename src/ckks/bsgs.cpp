@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -92,6 +93,30 @@ std::set<int> candidate_steps(const std::set<int>& rotations, int slots) {
   return steps;
 }
 
+/// Links on either side of the chains of every output, for a chained plan; nothing if some giant is no multiple of the
+/// step.
+struct Chains {
+  std::vector<std::pair<int, int>> ends;  ///< least and greatest number of links, by output
+  std::size_t links = 0, directions = 0;
+};
+
+std::optional<Chains> chains_of(const BsgsPlan& plan, const std::vector<std::set<int>>& outputs, int slots) {
+  Chains chains;
+  int least = 0, most = 0;
+  for (const std::set<int>& list : outputs) {
+    auto& [low, high] = chains.ends.emplace_back(0, 0);
+    for (const int rotation : list) {
+      const int giant = plan.giant(rotation, slots);
+      if (to_signed(giant, slots) % plan.step != 0) return std::nullopt;
+      low = std::min(low, plan.links(giant, slots)), high = std::max(high, plan.links(giant, slots));
+    }
+    chains.links += static_cast<std::size_t>(high - low);
+    least = std::min(least, low), most = std::max(most, high);
+  }
+  chains.directions = static_cast<std::size_t>(least < 0) + static_cast<std::size_t>(most > 0);
+  return chains;
+}
+
 void fill_lists(BsgsPlan& plan, const std::set<int>& rotations, int slots) {
   std::set<int> babies, giants;
   for (const int rotation : rotations) {
@@ -100,6 +125,43 @@ void fill_lists(BsgsPlan& plan, const std::set<int>& rotations, int slots) {
   }
   plan.babies.assign(babies.begin(), babies.end());
   plan.giants.assign(giants.begin(), giants.end());
+}
+
+struct Choice {
+  BsgsPlan plan;
+  bool found = false;
+};
+
+Choice cheapest(const Usage& usage, int slots, const StepCosts& costs, bool chained) {
+  Counter counter(slots);
+  Choice best;
+  std::tuple<double, std::size_t> best_cost(std::numeric_limits<double>::infinity(), 0);
+  for (const int step : candidate_steps(usage.all, slots)) {
+    for (const int offset : std::set<int>{0, (step - 1) / 2, step / 2}) {
+      const BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = chained};
+      const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
+      const auto giant = [&](int rotation) { return plan.giant(rotation, slots); };
+      const std::size_t babies = count_non_zero(usage.inputs, counter, baby);
+      std::size_t giants = 0, keys = count_non_zero({usage.all}, counter, baby);
+      if (chained) {
+        const std::optional<Chains> chains = chains_of(plan, usage.outputs, slots);
+        if (!chains || babies == 0) continue;
+        giants = chains->links;
+        keys += chains->directions;
+      } else {
+        giants = count_non_zero(usage.outputs, counter, giant);
+        keys += count_non_zero({usage.all}, counter, giant);
+      }
+      const double cost = costs.baby * static_cast<double>(babies) + costs.giant * static_cast<double>(giants) +
+                          costs.key * static_cast<double>(keys);
+      if (const std::tuple total(cost, keys); total < best_cost) {
+        best_cost = total;
+        best = {plan, true};
+      }
+    }
+  }
+  fill_lists(best.plan, usage.all, slots);
+  return best;
 }
 
 }  // namespace
@@ -121,42 +183,41 @@ int BsgsPlan::inner_part(int giant, int slots) const {
   return outer <= 0 ? giant : floor_mod(giant - outer_part(giant, slots), slots);
 }
 
-BsgsPlan plan_bsgs(const MapShape& shape, int slots, double baby_cost, double giant_cost) {
+int BsgsPlan::links(int giant, int slots) const {
+  const int s = to_signed(giant, slots);
+  require(s % step == 0, ErrorKind::kInvalidArgument, "giant step {} of a chained plan is no multiple of {}", giant,
+          step);
+  return s / step;
+}
+
+BsgsPlan plan_bsgs(const MapShape& shape, int slots, const StepCosts& costs) {
+  return cheapest(usage_of(shape, slots), slots, costs, false).plan;
+}
+
+BsgsPlan plan_bsgs(const LinearMap& map, int slots, const StepCosts& costs) {
+  return plan_bsgs(shape_of(map), slots, costs);
+}
+
+BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, const StepCosts& costs) {
+  return plan_bsgs(shape_of(map), slots, costs);
+}
+
+BsgsPlan plan_chained_bsgs(const MapShape& shape, int slots, const StepCosts& costs) {
   const Usage usage = usage_of(shape, slots);
-  Counter counter(slots);
-  BsgsPlan best;
-  std::tuple<double, std::size_t> best_cost(std::numeric_limits<double>::infinity(), 0);
-  for (const int step : candidate_steps(usage.all, slots)) {
-    for (const int offset : std::set<int>{0, (step - 1) / 2, step / 2}) {
-      const BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset};
-      const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
-      const auto giant = [&](int rotation) { return plan.giant(rotation, slots); };
-      const double cost = baby_cost * static_cast<double>(count_non_zero(usage.inputs, counter, baby)) +
-                          giant_cost * static_cast<double>(count_non_zero(usage.outputs, counter, giant));
-      const std::size_t keys = count_non_zero({usage.all}, counter, baby) + count_non_zero({usage.all}, counter, giant);
-      if (const std::tuple total(cost, keys); total < best_cost) {
-        best_cost = total;
-        best = plan;
-      }
-    }
-  }
-  fill_lists(best, usage.all, slots);
-  return best;
-}
-
-BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost, double giant_cost) {
-  return plan_bsgs(shape_of(map), slots, baby_cost, giant_cost);
-}
-
-BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost, double giant_cost) {
-  return plan_bsgs(shape_of(map), slots, baby_cost, giant_cost);
+  const Choice chained = cheapest(usage, slots, costs, true);
+  return chained.found ? chained.plan : cheapest(usage, slots, costs, false).plan;
 }
 
 std::vector<int> rotations(const BsgsPlan& plan, int slots) {
-  require(plan.outer <= 0 || slots > 0, ErrorKind::kInvalidArgument,
-          "the rotations of a plan that composes giant steps depend on the number of slots");
+  require((plan.outer <= 0 && !plan.chained) || slots > 0, ErrorKind::kInvalidArgument,
+          "the rotations of a plan that composes or chains giant steps depend on the number of slots");
   std::set<int> out(plan.babies.begin(), plan.babies.end());
   for (const int giant : plan.giants) {
+    if (plan.chained) {
+      const int links = plan.links(giant, slots);
+      out.insert(links == 0 ? 0 : floor_mod(links > 0 ? plan.step : -plan.step, slots));
+      continue;
+    }
     out.insert(plan.inner_part(giant, slots));
     out.insert(plan.outer_part(giant, slots));
   }
@@ -166,6 +227,12 @@ std::vector<int> rotations(const BsgsPlan& plan, int slots) {
 
 StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots) {
   std::vector<std::pair<int, int>> babies, inner, outer;  // (input or output, rotation)
+  if (plan.chained) {
+    const Usage usage = usage_of(shape, slots);
+    Counter counter(slots);
+    const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
+    return {count_non_zero(usage.inputs, counter, baby), chains_of(plan, usage.outputs, slots).value().links};
+  }
   for (const DiagonalPlace& place : shape.diagonals) {
     const int giant = plan.giant(place.rotation, slots);
     if (const int baby = plan.baby(place.rotation, slots); baby != 0) babies.emplace_back(place.input, baby);

@@ -130,8 +130,8 @@ void check_period(std::size_t period, std::size_t slots) {
 
 Encoder::Encoder(ParametersPtr parameters)
     : parameters_(std::move(parameters)),
-      twiddles_(embedding_twiddles(parameters_->slots())),
-      split_twiddles_(std::make_shared<SplitTwiddles>(twiddles_)) {}
+      twiddles_(std::make_shared<const std::vector<Complex>>(embedding_twiddles(parameters_->slots()))),
+      split_twiddles_(std::make_shared<SplitTwiddles>(*twiddles_)) {}
 
 bool Encoder::round_one_word(double* re, double* im, std::size_t period, double scale, RoundedCoefficients& out) const {
   const EmbeddingKernels& k = embedding_kernels();
@@ -246,12 +246,12 @@ std::vector<Complex> Encoder::decode(const ring::Poly& poly, double scale) const
 
 void Encoder::slots_to_coefficients(std::span<Complex> values) const {
   check_period(values.size(), parameters_->slots());
-  embed_inverse(values, twiddles_);
+  embed_inverse(values, *twiddles_);
 }
 
 void Encoder::coefficients_to_slots(std::span<Complex> values) const {
   check_period(values.size(), parameters_->slots());
-  embed(values, twiddles_);
+  embed(values, *twiddles_);
 }
 
 }  // namespace hearth::ckks

@@ -23,7 +23,7 @@ struct RoundedCoefficients {
 };
 
 /// Canonical embedding (Cheon, Kim, Kim, Song 2017): slot j is the value at zeta^(5^j), zeta = exp(i pi / n).
-/// Stateless apart from tables; thread safe.
+/// Stateless apart from tables, which copies share; thread safe.
 class Encoder {
  public:
   explicit Encoder(ParametersPtr parameters);
@@ -62,8 +62,8 @@ class Encoder {
   Plaintext all_residues(const RoundedCoefficients& c, double scale, const ring::Basis& basis, bool montgomery) const;
 
   ParametersPtr parameters_;
-  std::vector<std::complex<double>>
-      twiddles_;  ///< entry h + j: exp(2 pi i (5^j mod 8h) / 8h), h = 1, 2, 4.. n/4, j < h
+  /// Entry h + j: exp(2 pi i (5^j mod 8h) / 8h), h = 1, 2, 4.. n/4, j < h.
+  std::shared_ptr<const std::vector<std::complex<double>>> twiddles_;
   std::shared_ptr<const SplitTwiddles> split_twiddles_;
 };
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -32,6 +34,13 @@ void check_place(const MapShape& shape, const DiagonalPlace& place, int slots) {
           ErrorKind::kInvalidArgument,
           "the diagonal of rotation {} has {} values; expected a power of two up to {} (its period)", place.rotation,
           place.period, slots);
+}
+
+/// Sorts giants of so many steps from the far end of the positive chain inward, then likewise the negative one, 0 last.
+int chain_order(int links) {
+  constexpr int kFar = 1 << 28;
+  if (links == 0) return kFar;
+  return links > 0 ? -links : links + kFar / 2;
 }
 
 template <typename T>
@@ -71,14 +80,17 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
           "a plan's step must be positive, its offset below it, and its outer step not negative, got {}, {} and {}",
           plan.step, plan.offset, plan.outer);
   const int slots = static_cast<int>(parameters.slots());
-  std::map<std::pair<int, int>, std::vector<Term>> terms;  // [(output, giant)]
+  std::map<std::tuple<int, int, int>, Step> found;  // [(output, place in the order, giant)]
   for (std::size_t p = 0; p < shape.diagonals.size(); ++p) {
     const DiagonalPlace& place = shape.diagonals[p];
     check_place(shape, place, slots);
     const std::size_t baby = index_in(plan.babies, plan.baby(place.rotation, slots), place.rotation, "baby");
     const int giant = plan.giant(place.rotation, slots);
     index_in(plan.giants, giant, place.rotation, "giant");
-    terms[{place.output, giant}].push_back({p, static_cast<std::size_t>(place.input), baby});
+    const int links = plan.chained ? plan.links(giant, slots) : 0;
+    Step& step = found[{place.output, plan.chained ? chain_order(links) : giant, giant}];
+    step.output = static_cast<std::size_t>(place.output), step.giant = giant, step.links = links;
+    step.terms.push_back({p, static_cast<std::size_t>(place.input), baby});
     rotates = rotates || plan.babies[baby] != 0;
   }
   extended = rotates && hoisting == Hoisting::kDouble;
@@ -86,10 +98,12 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
     return std::tuple(shape.diagonals[a.place].period, a.input, a.baby) <
            std::tuple(shape.diagonals[b.place].period, b.input, b.baby);
   };
-  for (auto& [key, list] : terms) {
-    std::sort(list.begin(), list.end(), order);
-    steps.push_back({static_cast<std::size_t>(key.first), key.second, std::move(list)});
+  for (auto& [key, step] : found) {
+    std::sort(step.terms.begin(), step.terms.end(), order);
+    steps.push_back(std::move(step));
   }
+  require(!plan.chained || (extended && plan.outer == 0), ErrorKind::kInvalidArgument,
+          "a chained plan needs a baby step, double hoisting and giants that are not composed");
   basis = extended ? parameters.qp_basis(level, parameters.key_set_for(level)) : parameters.q_basis(level);
 }
 
@@ -150,7 +164,8 @@ void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std
   std::vector<std::size_t> sizes;
   for (const DiagonalPlace& place : map_.shape.diagonals) sizes.push_back(2 * place.period);
   diagonals_ = PackedDiagonals(sizes, map_.basis.size(), n, store);
-  std::vector<RoundedCoefficients> rounded(giants.size());
+  auto shared = std::make_shared<std::vector<RoundedCoefficients>>(giants.size());
+  std::vector<RoundedCoefficients>& rounded = *shared;
   parallel_for(0, giants.size(), [&](std::size_t p) {
     const DiagonalPlace& place = map_.shape.diagonals[p];
     std::vector<T> diagonal(place.period);
@@ -160,9 +175,13 @@ void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std
     std::rotate(diagonal.begin(), diagonal.end() - static_cast<std::ptrdiff_t>(shift), diagonal.end());
     encoder.round(std::span<const T>(diagonal), map_.plain_scale, rounded[p]);
   });
-  diagonals_.fill([&](std::size_t p, std::size_t limb, std::uint32_t* out) {
-    encoder.residues(rounded[p], map_.basis[limb], true, out);
-  });
+  std::size_t recipe_bytes = 0;
+  for (const RoundedCoefficients& r : rounded) recipe_bytes += r.bytes();
+  diagonals_.fill(
+      [shared, encoder, basis = map_.basis](std::size_t p, std::size_t limb, std::uint32_t* out) {
+        encoder.residues((*shared)[p], basis[limb], true, out);
+      },
+      recipe_bytes);
 }
 
 std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluator,
@@ -182,6 +201,12 @@ std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluato
     for (const PlannedMap::Term& term : step.terms) {
       Ciphertext product = evaluator.rotate(in[term.input], map_.plan.babies[term.baby]);
       evaluator.mul_plain_inplace(product, plaintext(term.place));
+      if (map_.plan.chained) {
+        const int by = step.links > 0 ? map_.plan.step : -map_.plan.step;
+        for (int link = 0; link < std::abs(step.links); ++link) product = evaluator.rotate(product, by);
+        evaluator.add_inplace(out[step.output], product);
+        continue;
+      }
       product = evaluator.rotate(product, map_.plan.inner_part(step.giant, static_cast<int>(parameters.slots())));
       product = evaluator.rotate(product, map_.plan.outer_part(step.giant, static_cast<int>(parameters.slots())));
       evaluator.add_inplace(out[step.output], product);

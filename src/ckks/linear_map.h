@@ -74,9 +74,15 @@ struct BsgsPlan {
   /// If positive, giants are composed of two rotations, which takes fewer keys: the multiple of `outer` that is
   /// nearest, by which sums of an output are rotated together, and the rest.
   int outer = 0;
+  /// Giants are multiples of `step`, in [-slots/2, slots/2) as signed numbers, and sums are rotated one step at a time:
+  /// an output is w_0 + rot(w_1 + rot(w_2 + ...)) to either side, so that giants take the keys of step and -step alone
+  /// (Horner's rule; Min-KS of Kim et al. 2022, ARK). As many key switches as giants without gaps. Not with `outer`.
+  bool chained = false;
 
   int baby(int rotation, int slots) const;   ///< in [0, slots)
   int giant(int rotation, int slots) const;  ///< in [0, slots)
+  /// How many steps a giant of a chained plan is; Error(kInvalidArgument) if it is no multiple of the step.
+  int links(int giant, int slots) const;
   /// The two parts of a giant step, in [0, slots); the second is 0 where giants are not composed.
   int inner_part(int giant, int slots) const;
   int outer_part(int giant, int slots) const;
@@ -88,14 +94,22 @@ struct StepCount {
 };
 StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots);
 
-/// Picks the step and offset that minimise `baby_cost` per (input, non-zero baby) plus `giant_cost` per (output,
-/// non-zero giant); among equals the one with the fewest keys. The default is the ratio measured
-/// (docs/experiments.md). Throws Error(kInvalidArgument) for a rotation outside [0, slots) or a place outside the map.
-BsgsPlan plan_bsgs(const MapShape& shape, int slots, double baby_cost = 1, double giant_cost = 4);
-BsgsPlan plan_bsgs(const LinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
-BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, double baby_cost = 1, double giant_cost = 4);
+/// What plan_bsgs minimises. The defaults are as measured (docs/experiments.md).
+struct StepCosts {
+  double baby = 1;   ///< per (input, non-zero baby)
+  double giant = 4;  ///< per (output, non-zero giant)
+  double key = 0;    ///< per rotation that needs a key
+};
+
+/// Picks the step and offset of least cost; among equals the one with the fewest keys. Throws Error(kInvalidArgument)
+/// for a rotation outside [0, slots) or a place outside the map.
+BsgsPlan plan_bsgs(const MapShape& shape, int slots, const StepCosts& costs = {});
+BsgsPlan plan_bsgs(const LinearMap& map, int slots, const StepCosts& costs = {});
+BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, const StepCosts& costs = {});
+/// The same among chained plans; that of plan_bsgs where there is none with a baby step.
+BsgsPlan plan_chained_bsgs(const MapShape& shape, int slots, const StepCosts& costs = {});
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
-/// `slots` is needed for plans that compose giants, Error(kInvalidArgument).
+/// `slots` is needed for plans that compose or chain giants, Error(kInvalidArgument).
 std::vector<int> rotations(const BsgsPlan& plan, int slots = 0);
 
 /// Where products of rotated inputs and diagonals live.
@@ -118,11 +132,13 @@ struct PlannedMap {
   struct Step {
     std::size_t output = 0;
     int giant = 0;            ///< rotation of their sum
+    int links = 0;            ///< how many steps that is, in a chained plan
     std::vector<Term> terms;  ///< ordered by period, input and baby; never empty
   };
 
   /// Throws Error(kInvalidArgument) for a period that is not a power of two up to the slots, a place outside the map, a
-  /// malformed plan, or a rotation that `plan` does not cover.
+  /// malformed plan, one that is chained without a baby step or with single hoisting, or a rotation that `plan` does
+  /// not cover.
   PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level, double scale,
              Hoisting hoisting = Hoisting::kDouble);
   /// Throws Error unless `in` are the map's inputs at its level, of two parts and one scale.
@@ -136,7 +152,7 @@ struct PlannedMap {
   bool rotates = false;     ///< some baby rotation is not 0
   bool extended = false;    ///< products live over QP: inputs are rotated and hoisted doubly
   ring::Basis basis;        ///< of the diagonals: QP when extended, else Q
-  std::vector<Step> steps;  ///< ordered by output and giant
+  std::vector<Step> steps;  ///< ordered by output and giant; if chained, from the far ends of the chains to giant 0
 };
 
 /// How many bytes of rotated inputs, sums and (when streamed) diagonals an evaluation holds at once unless told

@@ -172,7 +172,7 @@ class PreparedRun {
       bool last = false;
       for (std::size_t s = begin; s < end; ++s) {
         if (steps()[s].output != o) continue;
-        totals_[o].add(run_, sums_[s - begin], steps()[s].giant);
+        totals_[o].add(run_, sums_[s - begin], steps()[s]);
         sums_[s - begin] = {};
         last = s + 1 == steps().size() || steps()[s + 1].output != o;
       }

@@ -1,6 +1,5 @@
 #include "ckks/linear_map_run.h"
 
-#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -42,14 +41,16 @@ MapRun::MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<cons
 }
 
 void MapRun::check_keys() const {
-  std::set<int> steps;
+  const int slots = static_cast<int>(evaluator_.parameters().slots());
+  BsgsPlan used = map_.plan;  // without what no step needs
+  used.babies.clear(), used.giants.clear();
   for (const PlannedMap::Step& step : map_.steps) {
-    steps.insert(map_.plan.inner_part(step.giant, static_cast<int>(evaluator_.parameters().slots())));
-    steps.insert(map_.plan.outer_part(step.giant, static_cast<int>(evaluator_.parameters().slots())));
-    for (const PlannedMap::Term& term : step.terms) steps.insert(map_.plan.babies[term.baby]);
+    used.giants.push_back(step.giant);
+    for (const PlannedMap::Term& term : step.terms) used.babies.push_back(map_.plan.babies[term.baby]);
   }
-  steps.erase(0);
-  for (const int step : steps) layout_.check(evaluator_.keys().rotation(layout_.set(), galois(step)));
+  for (const int step : ckks::rotations(used, slots)) {
+    layout_.check(evaluator_.keys().rotation(layout_.set(), galois(step)));
+  }
 }
 
 std::vector<InputRotation> MapRun::rotations(std::size_t begin, std::size_t end) const {
@@ -97,9 +98,11 @@ ring::Poly MapRun::poly(std::size_t limbs) const {
 
 ExtendedPair MapRun::sum() const { return {poly(limbs()), poly(limbs())}; }
 
-void OutputSum::add(const MapRun& run, ExtendedPair& sum, int giant) {
+void OutputSum::add(const MapRun& run, ExtendedPair& sum, const PlannedMap::Step& step) {
   run.evaluator().checkpoint();
   const BsgsPlan& plan = run.map().plan;
+  if (plan.chained) return add_link(run, sum, step.links);
+  const int giant = step.giant;
   const int slots = static_cast<int>(run.evaluator().parameters().slots());
   Group& group = groups_[plan.outer_part(giant, slots)];
   const bool extended = run.map().extended;
@@ -112,6 +115,36 @@ void OutputSum::add(const MapRun& run, ExtendedPair& sum, int giant) {
   } else {
     add_pair(run, to, sum);
   }
+}
+
+void OutputSum::add_link(const MapRun& run, ExtendedPair& sum, int links) {
+  const bool turns = (links_ > 0) != (links > 0) || links == 0;
+  if (links_ != 0 && turns) fold(run, groups_[0].total, 0);
+  if (links == 0) {
+    ExtendedPair& total = groups_[0].total;
+    if (total.c0.empty()) {
+      total = std::exchange(sum, {});
+    } else {
+      add_pair(run, total, sum);
+    }
+    return;
+  }
+  if (links_ != 0) fold(run, sum, links);
+  chain_ = std::exchange(sum, {});
+  links_ = links;
+}
+
+void OutputSum::fold(const MapRun& run, ExtendedPair& sum, int links) {
+  const int way = links_ > 0 ? 1 : -1;
+  const std::uint32_t g = run.galois(way * run.map().plan.step);
+  for (; links_ != links + way; links_ -= way) {
+    ExtendedPair nearer;
+    add_rotated(run, nearer, chain_, g, true);
+    chain_ = std::move(nearer);
+  }
+  add_rotated(run, sum, chain_, g, true);
+  chain_ = {};
+  links_ = links;
 }
 
 /// total += the rotation of `sum`, over QP and times P.
@@ -137,6 +170,7 @@ void OutputSum::add_rotated(const MapRun& run, ExtendedPair& total, const Extend
 
 Ciphertext OutputSum::finish(const MapRun& run) {
   const SwitchLayout& layout = run.layout();
+  if (links_ != 0) fold(run, groups_[0].total, 0);
   Group all = std::move(groups_[0]);
   for (auto& [outer, group] : groups_) {
     if (outer == 0) continue;

@@ -64,11 +64,11 @@ class MapRun {
   SwitchLayout layout_;
 };
 
-/// Gathers the sums of one output's steps. The order of calls does not change the bits. Not thread safe.
+/// Gathers the sums of one output's steps, in the order of the planned map. Not thread safe.
 class OutputSum {
  public:
-  /// Adds the rotation by `giant` of `sum`, which may lose its contents.
-  void add(const MapRun& run, ExtendedPair& sum, int giant);
+  /// Adds the rotation by its giant of the sum of `step`, which may lose its contents.
+  void add(const MapRun& run, ExtendedPair& sum, const PlannedMap::Step& step);
   /// The output: everything added so far, divided by P; (0, 0) if that is nothing. Empties this object.
   Ciphertext finish(const MapRun& run);
 
@@ -80,8 +80,13 @@ class OutputSum {
   };
   static void add_rotated(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g,
                           bool extended);
+  void add_link(const MapRun& run, ExtendedPair& sum, int links);
+  /// Rotates what the chain holds until it is `links` steps from where it belongs, and adds it to `sum`.
+  void fold(const MapRun& run, ExtendedPair& sum, int links);
 
   std::map<int, Group> groups_;  ///< by the outer part of their giant steps
+  ExtendedPair chain_;           ///< of a chained plan: a sum that is still `links_` steps from where it belongs
+  int links_ = 0;
 };
 
 }  // namespace hearth::ckks

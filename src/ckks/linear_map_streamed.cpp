@@ -78,7 +78,7 @@ class StreamedRun {
   /// Adds a complete sum to its output, which is finished with its last step.
   void collect(std::size_t s, ExtendedPair& sum) {
     const std::size_t output = steps()[s].output;
-    total_.add(run_, sum, steps()[s].giant);
+    total_.add(run_, sum, steps()[s]);
     if (!sum.c0.empty()) spare_.push_back(std::exchange(sum, {}));
     if (s + 1 == steps().size() || steps()[s + 1].output != output) out_[output] = total_.finish(run_);
   }

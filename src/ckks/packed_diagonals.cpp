@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
+#include "base/dry_run.h"
 #include "base/parallel.h"
 
 namespace hearth::ckks {
@@ -19,14 +21,26 @@ PackedDiagonals::PackedDiagonals(std::span<const std::size_t> sizes, std::size_t
   if (store_ != nullptr) source_ = store_->place(limbs_, rows());
 }
 
-void PackedDiagonals::fill(const std::function<void(std::size_t, std::size_t, std::uint32_t*)>& fill) {
+void PackedDiagonals::fill(const Fill& fill, std::size_t recipe_bytes) {
+  const double start = dry_run() ? DryRun::seconds() : 0;
   data_ = Buffer<std::uint32_t>((store_ != nullptr ? 1 : limbs_) * words_);
   for (std::size_t j = 0; j < limbs_; ++j) {
     std::uint32_t* const limb = data_.data() + (store_ != nullptr ? 0 : j * words_);
     parallel_for(0, count(), [&](std::size_t d) { fill(d, j, limb + offsets_[d]); });
     if (store_ != nullptr) store_->put(*source_, j, {limb, words_});
   }
-  if (store_ != nullptr) data_ = {};
+  if (store_ == nullptr) return;
+  data_ = {};
+  if (recipe_bytes == 0) return;
+  RowRecipe recipe{.make = {}, .bytes = recipe_bytes, .dry_seconds = 0};
+  if (dry_run()) {
+    recipe.dry_seconds = (DryRun::seconds() - start) / static_cast<double>(limbs_);
+  } else {
+    recipe.make = [fill, offsets = offsets_, n = n_](std::size_t j, std::span<std::uint32_t* const> rows) {
+      for (std::size_t d = 0; d < offsets.size(); ++d) fill(d, j, rows[offsets[d] / n] + offsets[d] % n);
+    };
+  }
+  store_->learn(*source_, std::move(recipe));
 }
 
 PackedDiagonals::Limb::Limb(const PackedDiagonals& all, std::size_t j) : all_(all), limb_(j) {

@@ -33,7 +33,9 @@ class PackedDiagonals {
 
   /// Fills limb by limb: calls fill(diagonal, j, out) for the size(diagonal) residues of every diagonal, in parallel
   /// within a limb.
-  void fill(const std::function<void(std::size_t, std::size_t, std::uint32_t*)>& fill);
+  using Fill = std::function<void(std::size_t, std::size_t, std::uint32_t*)>;
+  /// `recipe_bytes`: what `fill` keeps in memory, if the store may call it again later, whenever it likes; else 0.
+  void fill(const Fill& fill, std::size_t recipe_bytes = 0);
 
   /// The diagonals of one limb for the time of a scope.
   class Limb {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -22,6 +23,14 @@ class RowSource {
   virtual void release(std::size_t limb) const noexcept = 0;
 };
 
+/// How rows can be made anew that are not worth keeping.
+struct RowRecipe {
+  /// Writes all rows of a limb; several limbs at once.
+  std::function<void(std::size_t limb, std::span<std::uint32_t* const> rows)> make;
+  std::size_t bytes = 0;   ///< of memory that `make` needs for as long as it exists
+  double dry_seconds = 0;  ///< for one limb, as DryRun counts
+};
+
 /// Where rows may be put instead of into memory. Thread safe.
 class RowStore {
  public:
@@ -30,6 +39,9 @@ class RowStore {
   virtual std::shared_ptr<const RowSource> place(std::size_t limbs, std::size_t rows) = 0;
   /// `words`: of all rows of the limb, the last row perhaps in part.
   virtual void put(const RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) = 0;
+  /// Tells how rows of a place can be made, after they were put. In a dry run `make` is empty. The store drops what it
+  /// does not want.
+  virtual void learn(const RowSource& place, RowRecipe recipe) { (void)place, (void)recipe; }
 };
 
 /// Rows acquired for the time of a scope.

@@ -48,6 +48,7 @@ struct BootstrapChain {
   ckks::ParameterSpec parameters;
   ckks::BootstrapSpec bootstrap;
   double seconds = 0;  ///< predicted for one bootstrap, one thread
+  double cost = 0;     ///< what is minimised: these, and those of fetching what the embeddings read
   double noise = 0;    ///< predicted rms noise of a ReLU's output, in units of its range
 
   int activation_level() const { return static_cast<int>(bootstrap.stc_radices.size()); }
@@ -65,9 +66,10 @@ struct BootstrapNeeds {
   ckks::Security security = ckks::Security::kBits128;
 };
 
-/// The fastest chain, by the cost model on measured primitives, among numbers of factors of both embeddings, doublings,
-/// digits and special primes, that keeps a ReLU's noise below 2^-kNoiseBits of its range (the most precise chain when
-/// none does). Empty when 128 bits of security (if asked for) cannot be had.
+/// The cheapest chain, by the cost model on measured primitives, among numbers of factors of both embeddings,
+/// doublings, digits and special primes, each with the cheapest radices (compiler/bootstrap_cost.h), that keeps a
+/// ReLU's noise below 2^-kNoiseBits of its range (the most precise chain when none does). Empty when 128 bits of
+/// security (if asked for) cannot be had.
 std::optional<BootstrapChain> choose_bootstrap_chain(const BootstrapNeeds& needs, const LimbCosts& costs);
 inline constexpr double kNoiseBits = 13;
 

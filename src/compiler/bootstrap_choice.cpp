@@ -18,14 +18,8 @@ constexpr int kMaxPrimes = 64;
 constexpr double kLog2Failure = -40;
 /// Error of the exponential's series, after all squarings.
 constexpr double kExponentialError = 0x1p-17;
-constexpr int kLargestRadix = 7;
 
-/// Splits `total` stages evenly over `parts`, the larger ones first.
-std::vector<int> split(int total, int parts) {
-  std::vector<int> out;
-  for (int i = 0; i < parts; ++i) out.push_back(total / parts + (i < total % parts ? 1 : 0));
-  return out;
-}
+bool can_merge(int stages, int factors) { return stages >= factors && stages <= factors * ckks::kLargestRadix; }
 
 class ChainSearch {
  public:
@@ -52,11 +46,8 @@ class ChainSearch {
 
  private:
   void try_shape(int stc, int cts, int doublings) {
+    if (!can_merge(needs_.log_period, stc) || !can_merge(needs_.log_period, cts)) return;
     ckks::BootstrapSpec shape;
-    shape.stc_radices = split(needs_.log_period, stc);
-    shape.cts_radices = split(needs_.log_period, cts);
-    if (std::max(shape.stc_radices.front(), shape.cts_radices.front()) > kLargestRadix) return;
-    if (std::min(shape.stc_radices.back(), shape.cts_radices.back()) < 1) return;
     shape.wrap_bound = wrap_bound_;
     shape.doublings = doublings;
     shape.exp_degree = ckks::exponential_degree(wrap_bound_, doublings, kExponentialError);
@@ -65,11 +56,11 @@ class ChainSearch {
     // The special modulus is one prime larger than a digit, so that key switching adds less than rounding does.
     for (int digits = 1; digits <= 8; ++digits) {
       const int digit = (top + digits) / digits;
-      if (top + 1 + digit + 1 <= budget_) add(shape, top, digit);
+      if (top + 1 + digit + 1 <= budget_) add(shape, stc, cts, top, digit);
     }
   }
 
-  void add(const ckks::BootstrapSpec& shape, int top, int digit) {
+  void add(const ckks::BootstrapSpec& shape, int stc, int cts, int top, int digit) {
     BootstrapChain chain;
     chain.bootstrap = shape;
     ckks::ParameterSpec& spec = chain.parameters;
@@ -80,10 +71,13 @@ class ChainSearch {
     spec.encapsulated_weight = sparse_weight_;
     spec.levels.assign(static_cast<std::size_t>(top) + 1, {kPrimeBits});
     spec.special_bits.assign(static_cast<std::size_t>(digit) + 1, kPrimeBits);
-    const int bottom = chain.activation_level() + needs_.linear_levels;
+    const int bottom = stc + needs_.linear_levels;
     const int low_digit = std::min(digit, bottom + 1);
     spec.key_sets = {{0, 1, 1}, {bottom, low_digit, low_digit + 1}, {top, digit, digit + 1}};
-    chain.seconds = bootstrap_seconds(spec, shape, needs_.coefficients, needs_.ciphertexts, costs_);
+    chain.bootstrap.stc_radices = cheapest_stc_radices(spec, needs_.log_period, stc, costs_);
+    chain.bootstrap.cts_radices = cheapest_cts_radices(spec, needs_.log_period, cts, costs_);
+    chain.seconds = bootstrap_seconds(spec, chain.bootstrap, needs_.coefficients, needs_.ciphertexts, costs_);
+    chain.cost = chain.seconds + embedding_fetch_seconds(spec, chain.bootstrap, costs_);
     chains_.push_back(std::move(chain));
   }
 
@@ -108,7 +102,7 @@ class ChainSearch {
   }
 
   std::optional<BootstrapChain> pick() {
-    std::ranges::stable_sort(chains_, {}, &BootstrapChain::seconds);
+    std::ranges::stable_sort(chains_, {}, &BootstrapChain::cost);
     std::optional<BootstrapChain> best;
     for (BootstrapChain& chain : chains_) {
       chain.noise = noise(chain);

@@ -213,7 +213,7 @@ ckks::BsgsPlan plan_at(const ckks::MapShape& shape, int slots, const LayoutCosts
   ckks::BsgsPlan best;
   for (const MapCosts& way : costs.ways) {
     if (way.number == 0) return ckks::plan_bsgs(shape, slots);
-    ckks::BsgsPlan plan = ckks::plan_bsgs(shape, slots, way.baby, way.giant);
+    ckks::BsgsPlan plan = ckks::plan_bsgs(shape, slots, {.baby = way.baby, .giant = way.giant});
     const double cost = way.baby * moved(plan.babies) * shape.inputs + way.giant * moved(plan.giants) * shape.outputs +
                         way.diagonal * static_cast<double>(shape.diagonals.size()) + way.number * numbers;
     if (cost >= least) continue;

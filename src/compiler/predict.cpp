@@ -97,7 +97,7 @@ double bootstrap_bytes(const Program& program, const ckks::Parameters& parameter
   double most = 0;
   if (!program.bootstrap) return most;
   for (const EmbeddingFactor& factor : embedding_factors(*program.bootstrap, parameters)) {
-    const auto plan = ckks::plan_bsgs(factor.shape, static_cast<int>(parameters.slots()));
+    const auto plan = ckks::plan_factor(factor.shape, static_cast<int>(parameters.slots()));
     const auto rotated = static_cast<double>(plan.babies.size() + plan.giants.size());
     const std::size_t limbs = parameters.qp_basis(factor.level, parameters.key_set_for(factor.level)).size();
     most = std::max(most,

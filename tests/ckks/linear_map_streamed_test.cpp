@@ -44,7 +44,7 @@ void expect_equal(const std::vector<Ciphertext>& a, const std::vector<Ciphertext
 
 /// A map prepared with plenty of memory is the reference (linear_map_test.cpp): every other way gives its bits.
 void check_ways(const ParameterSpec& spec, const LinearMap& map, int level, const BsgsPlan& plan) {
-  const Party party(spec, rotations(plan));
+  const Party party(spec, rotations(plan, 1 << (spec.log_n - 1)));
   const std::vector<Ciphertext> in = inputs_of(party, map.inputs, level);
   const auto prepare = [&](const auto& any, std::size_t memory) {
     return PreparedLinearMap(party.encoder(), *party.parameters, any, plan, level, kPlainScale, memory);
@@ -103,6 +103,14 @@ TEST(StreamedLinearMapTest, PlansWithoutBabiesWithoutGiantsAndWithoutEither) {
   check_ways(spec, random_map(2, 2, {0}, 32, 9), 2, {.step = 1, .babies = {0}, .giants = {0}});
   check_ways(spec, random_map(1, 1, {3}, 32, 9), 2, {.step = 3, .babies = {0}, .giants = {3}});
   check_ways(spec, random_map(1, 1, {2}, 32, 9), 2, {.step = 3, .babies = {2}, .giants = {0}});
+}
+
+/// Chains continue from one group of steps to the next.
+TEST(StreamedLinearMapTest, ChainedGiantSteps) {
+  for (const auto& [name, map, plan] : testing::chained_cases()) {
+    SCOPED_TRACE(name);
+    check_ways(testing::chain_spec(11, 3), map, 2, plan);
+  }
 }
 
 /// Coefficients that need more than one word.
@@ -164,7 +172,9 @@ RC_GTEST_PROP(StreamedLinearMapProperty, RandomMapsGiveTheSameBits, ()) {
       }
     }
   }
-  check_ways(testing::chain_spec(log_n, 3, *rc::gen::inRange(1, 4)), map, *rc::gen::inRange(2, 3));
+  const ParameterSpec spec = testing::chain_spec(log_n, 3, *rc::gen::inRange(1, 4));
+  const bool chained = *rc::gen::arbitrary<bool>();
+  check_ways(spec, map, 2, chained ? plan_chained_bsgs(shape_of(map), slots) : plan_bsgs(map, slots));
 }
 
 /// Counts what it is asked for and how much memory is held meanwhile.
@@ -219,10 +229,8 @@ TEST(StreamedLinearMapTest, HoldsItsMemoryBound) {
   }
 }
 
-TEST(StreamedLinearMapTest, ThreadsDoNotChangeTheBits) {
-  const LinearMap map = random_map(2, 2, {0, 1, 2, 30, 31, 32, 33}, 1024, 3);
-  const BsgsPlan plan = plan_bsgs(map, 1024);
-  const Party party(testing::chain_spec(11, 3), rotations(plan));
+void check_threads(const LinearMap& map, const BsgsPlan& plan) {
+  const Party party(testing::chain_spec(11, 3), rotations(plan, 1024));
   const StreamedLinearMap streamed(*party.parameters, std::make_shared<StoredLinearMap>(map), plan, 2, kPlainScale);
   const std::vector<Ciphertext> in = inputs_of(party, 2, 2);
   const int before = threads();
@@ -232,6 +240,12 @@ TEST(StreamedLinearMapTest, ThreadsDoNotChangeTheBits) {
   const std::vector<Ciphertext> four = streamed.apply(party.evaluator, in);
   set_threads(before);
   expect_equal(one, four, "1 and 4 threads");
+}
+
+TEST(StreamedLinearMapTest, ThreadsDoNotChangeTheBits) {
+  const LinearMap map = random_map(2, 2, {0, 1, 2, 30, 31, 32, 33, 100, 1000}, 1024, 3);
+  check_threads(map, plan_bsgs(map, 1024));
+  check_threads(map, testing::chained_plan(shape_of(map), 8, 3, 1024));
 }
 
 ErrorKind kind_of(const std::function<void()>& body) {
@@ -252,6 +266,13 @@ TEST(StreamedLinearMapErrors, WrongMapsInputsAndKeysAreRefused) {
   const BsgsPlan plan{.step = 4, .babies = {0, 1, 2, 3}, .giants = {0}};
   EXPECT_EQ(kind_of([&] { stream(full_shape(1, 1, 4, 3), plan); }), ErrorKind::kInvalidArgument);
   EXPECT_EQ(kind_of([&] { stream(full_shape(1, 1, 5, 4), plan); }), ErrorKind::kInvalidArgument);
+  const MapShape wide = full_shape(1, 1, 8, 4);
+  EXPECT_EQ(kind_of([&] {
+              StreamedLinearMap(*party.parameters, std::make_shared<WatchedSource>(wide),
+                                testing::chained_plan(wide, 4, 0, 1024), 2, kPlainScale, kLittle, Hoisting::kSingle);
+            }),
+            ErrorKind::kInvalidArgument)
+      << "chained with single hoisting";
   MapShape outside = full_shape(1, 1, 2, 4);
   outside.diagonals.push_back({1, 0, 0, 4});
   EXPECT_EQ(kind_of([&] { stream(outside, plan); }), ErrorKind::kInvalidArgument);

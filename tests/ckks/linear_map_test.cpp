@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <set>
 
 #include "base/error.h"
@@ -55,32 +54,6 @@ void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int leve
   check_map(spec, map, level, plan_bsgs(map, 1 << (spec.log_n - 1)));
 }
 
-TEST(BsgsPlan, ComposedGiantsAreTheirTwoParts) {
-  const int slots = 1024;
-  BsgsPlan plan{.step = 4, .babies = {}, .giants = {}, .offset = 0, .outer = 64};
-  std::set<int> inner, outer;
-  for (int r = 0; r < slots; ++r) {
-    const int giant = plan.giant(r, slots);
-    ASSERT_EQ((plan.inner_part(giant, slots) + plan.outer_part(giant, slots)) % slots, giant);
-    ASSERT_EQ(plan.outer_part(giant, slots) % 64, 0);
-    inner.insert(plan.inner_part(giant, slots));
-    outer.insert(plan.outer_part(giant, slots));
-    plan.giants.push_back(giant);
-  }
-  EXPECT_EQ(inner.size(), 16U);
-  EXPECT_EQ(outer.size(), 16U);
-  EXPECT_EQ(rotations(plan, slots).size(), 30U);  // without the two zeros
-  EXPECT_THROW(rotations(plan), Error);
-}
-
-TEST(BsgsPlan, CountsTheStepsOfEveryInputAndOutput) {
-  const MapShape shape{
-      .inputs = 2, .outputs = 2, .diagonals = {{0, 0, 5, 1}, {0, 1, 5, 1}, {1, 0, 9, 1}, {1, 1, 8, 1}}};
-  const StepCount count = count_steps(shape, BsgsPlan{.step = 4, .babies = {0, 1}, .giants = {4, 8}}, 64);
-  EXPECT_EQ(count.babies, 2U);  // 1 of either input
-  EXPECT_EQ(count.giants, 2U);  // 4 of the first output, 8 of the second
-}
-
 TEST(PreparedLinearMap, ComposesGiantSteps) {
   for (const int step : {1, 3}) {
     LinearMap map;
@@ -101,62 +74,23 @@ TEST(PreparedLinearMap, ComposesGiantSteps) {
   }
 }
 
-TEST(BsgsPlan, EveryRotationIsItsBabyPlusItsGiant) {
-  const int slots = 64;
-  for (int step = 1; step <= 40; ++step) {
-    for (int offset = 0; offset < step; offset += 3) {
-      const BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset};
-      for (int r = 0; r < slots; ++r) {
-        const int baby = plan.baby(r, slots), giant = plan.giant(r, slots);
-        ASSERT_TRUE(baby >= 0 && baby < slots && giant >= 0 && giant < slots);
-        ASSERT_EQ((baby + giant) % slots, r);
-      }
-    }
+TEST(PreparedLinearMap, ChainsGiantSteps) {
+  for (const auto& [name, map, plan] : testing::chained_cases()) {
+    SCOPED_TRACE(name);
+    check_map(testing::chain_spec(11, 3), map, 2, plan);
   }
 }
 
-/// The cost as its definition says it, for one plan.
-double cost_of(const LinearMap& map, int slots, const BsgsPlan& plan, double baby_cost, double giant_cost) {
-  std::set<std::pair<int, int>> babies, giants;
-  for (const auto& [block, diagonals] : map.blocks) {
-    for (const auto& [r, diagonal] : diagonals) {
-      if (plan.baby(r, slots) != 0) babies.insert({block.second, plan.baby(r, slots)});
-      if (plan.giant(r, slots) != 0) giants.insert({block.first, plan.giant(r, slots)});
-    }
-  }
-  return baby_cost * static_cast<double>(babies.size()) + giant_cost * static_cast<double>(giants.size());
-}
-
-RC_GTEST_PROP(BsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
-  const int slots = 64;
-  const auto rotations = *rc::gen::nonEmpty(rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots)));
-  LinearMap map;
-  map.inputs = *rc::gen::inRange(1, 4);
-  map.outputs = *rc::gen::inRange(1, 4);
-  for (const int r : rotations) {
-    map.blocks[{*rc::gen::inRange(0, map.outputs), *rc::gen::inRange(0, map.inputs)}][r] = {1.0};
-  }
-  const BsgsPlan plan = plan_bsgs(map, slots, 1, 3);
-  double best = std::numeric_limits<double>::infinity();
-  for (int step = 1; step <= slots; ++step) {
-    best = std::min(best, cost_of(map, slots, {.step = step, .babies = {}, .giants = {}, .offset = 0}, 1, 3));
-  }
-  RC_ASSERT(cost_of(map, slots, plan, 1, 3) <= best);
-  for (const int r : rotations) {
-    RC_ASSERT(std::binary_search(plan.babies.begin(), plan.babies.end(), plan.baby(r, slots)));
-    RC_ASSERT(std::binary_search(plan.giants.begin(), plan.giants.end(), plan.giant(r, slots)));
-  }
-}
-
-TEST(BsgsPlan, CentresTheBabiesOfAConvolution) {
-  LinearMap map;
-  for (const int dy : {-32, 0, 32}) {
-    for (const int dx : {-1, 0, 1}) map.blocks[{0, 0}][(dy + dx + 1024) % 1024] = {1.0};
-  }
-  const BsgsPlan plan = plan_bsgs(map, 1024, 1, 1);
-  EXPECT_EQ(plan.babies, (std::vector<int>{0, 1, 1023}));
-  EXPECT_EQ(plan.giants, (std::vector<int>{0, 32, 992}));
-  EXPECT_EQ(rotations(plan), (std::vector<int>{1, 32, 992, 1023}));
+/// As the last factor of an embedding does: all multiples of 64, whose giants wrap around too.
+TEST(PreparedLinearMap, ChainsGiantStepsOfComplexMaps) {
+  std::vector<int> rotations;
+  for (int r = 0; r < 1024; r += 64) rotations.push_back(r);
+  const ComplexLinearMap map = random_map<std::complex<double>>(1, 1, rotations, 1024, 23);
+  const BsgsPlan plan = plan_chained_bsgs(shape_of(map), 1024, {.key = 1.5});
+  EXPECT_TRUE(plan.chained);
+  EXPECT_LE(ckks::rotations(plan, 1024).size(), 5U);
+  check_map(testing::chain_spec(11, 3), map, 2, plan);
+  for (int level = 0; level <= 4; ++level) check_map(testing::mixed_spec(11), map, level, plan);
 }
 
 TEST(LinearMapTest, DenseMatrixAgreesWithPlainArithmetic) {
@@ -268,10 +202,8 @@ TEST(LinearMapTest, AnOutputWithoutDiagonalsIsZero) {
   check_map(testing::chain_spec(11, 2), map, 1);
 }
 
-TEST(LinearMapTest, ThreadsDoNotChangeTheBits) {
-  const LinearMap map = random_map(2, 2, {0, 1, 2, 30, 31, 32, 33}, 8, 3);
-  const BsgsPlan plan = plan_bsgs(map, 1024);
-  const Party party(testing::chain_spec(11, 3), rotations(plan));
+void check_threads(const BsgsPlan& plan, const LinearMap& map) {
+  const Party party(testing::chain_spec(11, 3), rotations(plan, 1024));
   const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, 2, kPlainScale);
   std::vector<Ciphertext> in;
   for (unsigned i = 0; i < 2; ++i) in.push_back(party.encrypt(testing::random_slots(1024, i), 2, kScale));
@@ -282,6 +214,12 @@ TEST(LinearMapTest, ThreadsDoNotChangeTheBits) {
   const std::vector<Ciphertext> four = prepared.apply(party.evaluator, in);
   set_threads(before);
   for (std::size_t o = 0; o < 2; ++o) EXPECT_TRUE(testing::equal_bits(one[o], four[o]));
+}
+
+TEST(LinearMapTest, ThreadsDoNotChangeTheBits) {
+  const LinearMap map = random_map(2, 2, {0, 1, 2, 30, 31, 32, 33, 100, 1000}, 8, 3);
+  check_threads(plan_bsgs(map, 1024), map);
+  check_threads(testing::chained_plan(shape_of(map), 8, 3, 1024), map);
 }
 
 TEST(LinearMapTest, PeriodicDiagonalsStayShort) {
@@ -336,6 +274,16 @@ TEST(LinearMapErrors, WrongInputsAndMapsAreRefused) {
             }),
             ErrorKind::kInvalidArgument);
 
+  const auto prepare_chained = [&](std::vector<int> rotations, int outer) {
+    const LinearMap any = random_map(1, 1, rotations, 2, 1);
+    BsgsPlan plan = testing::chained_plan(shape_of(any), 4, 0, 1024);
+    plan.outer = outer;
+    return PreparedLinearMap(party.encoder(), *party.parameters, any, plan, 1, kPlainScale);
+  };
+  EXPECT_NO_THROW(prepare_chained({0, 1, 4}, 0));
+  EXPECT_EQ(kind_of([&] { prepare_chained({0, 4}, 0); }), ErrorKind::kInvalidArgument) << "no baby step";
+  EXPECT_EQ(kind_of([&] { prepare_chained({0, 1, 4}, 64); }), ErrorKind::kInvalidArgument) << "composed giants";
+
   const PreparedLinearMap prepared = prepare(map);
   std::vector<Ciphertext> in;
   EXPECT_EQ(kind_of([&] { prepared.apply(party.evaluator, in); }), ErrorKind::kInvalidArgument);
@@ -358,7 +306,8 @@ RC_GTEST_PROP(LinearMapProperty, RandomMapsAgreeWithPlainArithmetic, ()) {
     }
   }
   const ParameterSpec spec = testing::chain_spec(log_n, 3, *rc::gen::inRange(1, 4));
-  check_map(spec, map, *rc::gen::inRange(2, 3));
+  const bool chained = *rc::gen::arbitrary<bool>();
+  check_map(spec, map, 2, chained ? plan_chained_bsgs(shape_of(map), slots) : plan_bsgs(map, slots));
 }
 
 }  // namespace

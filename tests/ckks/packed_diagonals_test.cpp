@@ -41,6 +41,38 @@ void expect_filled(const PackedDiagonals& diagonals) {
   }
 }
 
+/// What the recipe of a place makes is what was put there, and it needs nothing of those who taught it.
+TEST(PackedDiagonals, CanBeMadeAnew) {
+  std::mt19937 random(2);
+  for (int i = 0; i < 20; ++i) {
+    std::vector<std::size_t> sizes(1 + random() % 40);
+    for (std::size_t& size : sizes) size = std::size_t{1} << (random() % 11);
+    Shelf shelf(kN);
+    {
+      PackedDiagonals stored(sizes, 3, kN, &shelf);
+      stored.fill(
+          [sizes](std::size_t d, std::size_t j, std::uint32_t* out) {
+            for (std::size_t k = 0; k < sizes[d]; ++k) out[k] = word_of(d, j, k);
+          },
+          123);
+      fill(stored);
+    }
+    ASSERT_EQ(shelf.recipes().size(), 1U) << "without bytes there is none";
+    EXPECT_EQ(shelf.recipes()[0].bytes, 123U);
+    const RowSource& place = *shelf.places()[0];
+    std::size_t words = 0;
+    for (const std::size_t size : sizes) words += size;
+    for (std::size_t j = 0; j < 3; ++j) {
+      std::vector<std::uint32_t> made(place.rows() * kN);
+      std::vector<std::uint32_t*> rows;
+      for (std::size_t r = 0; r < place.rows(); ++r) rows.push_back(made.data() + r * kN);
+      shelf.recipes()[0].make(j, rows);
+      const HeldRows held(place, j, place.rows());
+      for (std::size_t w = 0; w < words; ++w) ASSERT_EQ(made[w], held[w / kN][w % kN]) << w;
+    }
+  }
+}
+
 TEST(PackedDiagonals, AreTheSameInMemoryAndInAStore) {
   std::mt19937 random(1);
   for (int i = 0; i < 30; ++i) {

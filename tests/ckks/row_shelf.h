@@ -80,6 +80,12 @@ class Shelf final : public RowStore {
     }
   }
 
+  void learn(const RowSource& place, RowRecipe recipe) override {
+    EXPECT_EQ(&place, places_.back().get()) << "right after its rows";
+    recipes_.push_back(std::move(recipe));
+  }
+
+  const std::vector<RowRecipe>& recipes() const { return recipes_; }
   const std::vector<std::shared_ptr<ShelfRows>>& places() const { return places_; }
   std::uint64_t acquired() const {
     std::uint64_t sum = 0;
@@ -90,6 +96,7 @@ class Shelf final : public RowStore {
  private:
   std::size_t n_;
   std::vector<std::shared_ptr<ShelfRows>> places_;
+  std::vector<RowRecipe> recipes_;
 };
 
 /// The same key with its rows on a shelf.

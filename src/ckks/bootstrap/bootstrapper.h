@@ -10,6 +10,8 @@
 
 namespace hearth::ckks {
 
+inline constexpr int kLargestRadix = 8;  ///< of a factor of the embedding: 511 diagonals
+
 /// What a bootstrap is made of; see docs/bootstrapping.md for how the numbers are chosen.
 struct BootstrapSpec {
   /// Stages of the embedding merged into each factor, in the order of application; each factor costs one level. Both
@@ -100,6 +102,10 @@ class Bootstrapper {
   std::vector<std::complex<double>> exponential_;  // Chebyshev coefficients
   std::vector<PreparedLinearMap> stc_, cts_;
 };
+
+/// How the rotations of one factor of an embedding are split: chained, with few keys, which are the larger part of what
+/// a bootstrap reads (docs/experiments.md).
+BsgsPlan plan_factor(const MapShape& shape, int slots);
 
 /// Evaluation keys of all bootstraps with these parameters whose series have `coefficients` coefficients.
 KeyRequest bootstrap_keys(const Parameters& parameters, const BootstrapSpec& spec, std::size_t coefficients);

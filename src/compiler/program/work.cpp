@@ -109,7 +109,7 @@ class Counter {
     const double all = ins.ciphertexts;
     const int top = p_.max_level();
     for (const EmbeddingFactor& factor : embedding_factors(spec, p_)) {
-      const ckks::BsgsPlan plan = ckks::plan_bsgs(factor.shape, static_cast<int>(p_.slots()));
+      const ckks::BsgsPlan plan = ckks::plan_factor(factor.shape, static_cast<int>(p_.slots()));
       for (int pair = 0; pair < static_cast<int>(pairs); ++pair) count_map(factor.shape, plan, factor.level);
       add(factor.level, Primitive::kRescale, pairs);
     }
@@ -138,17 +138,6 @@ class Counter {
   Work work_;
 };
 
-/// A factor that merges the butterflies of lengths 2^first .. 2^last rotates by the multiples of 2^(first - 1) below
-/// 2^last, both ways, modulo the period (ckks/bootstrap/dft.h). `stages`: log2 of the period.
-ckks::MapShape factor_shape(int radix, int last, int stages, int slots) {
-  const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
-  const auto period = static_cast<std::size_t>(reach);
-  ckks::MapShape shape;
-  for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
-  for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
-  return shape;
-}
-
 double moved_limbs(Primitive primitive, const LevelShape& s) {
   const double q = s.q_primes, qp = q + s.special_primes;
   const double raised = std::ceil(q / std::min<double>(s.digit_primes, q)) * qp, key = 2 * raised;
@@ -176,6 +165,15 @@ double moved_limbs(Primitive primitive, const LevelShape& s) {
 }
 
 }  // namespace
+
+ckks::MapShape factor_shape(int radix, int last, int stages, int slots) {
+  const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
+  const auto period = static_cast<std::size_t>(reach);
+  ckks::MapShape shape;
+  for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
+  for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
+  return shape;
+}
 
 std::vector<EmbeddingFactor> embedding_factors(const ckks::BootstrapSpec& spec, const ckks::Parameters& parameters) {
   const int slots = static_cast<int>(parameters.slots()), stages = log_period(spec.stc_radices);
