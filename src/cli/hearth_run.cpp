@@ -129,7 +129,7 @@ double predicted_seconds(const service::Server& server) {
 double predicted_peak(const service::Server& server) {
   if (server.residency() == nullptr) return server.prediction().peak_bytes;
   const runtime::MemoryForecast& f = server.residency()->forecast();
-  return static_cast<double>(f.process_bytes + f.fixed_bytes + f.working_bytes + f.store_bytes);
+  return static_cast<double>(f.process_bytes + f.fixed_bytes + f.working_bytes + f.recipe_bytes + f.store_bytes);
 }
 
 /// Everything there is to say about a run.

@@ -6,18 +6,18 @@
 namespace hearth::memory {
 namespace {
 
-/// A sleeping thread wakes up to this much late; the rest is waited for awake.
-constexpr std::chrono::microseconds kAwake{60};
+/// How often the timer looks.
+constexpr std::chrono::milliseconds kInterval{2};
 
-/// Threads take about this long to hear of each other, once on the way to the copy and once on the way back.
-constexpr double kHandOver = 50e-6;
+/// About how late ends are noticed: by who computes, now and then. Made good by more transfers in flight.
+constexpr double kLate = 150e-6;
 
 /// Transfers that must be in flight for the bandwidth to be used.
 std::size_t depth_of(const TierSpeed& speed) {
   constexpr std::uint64_t kSmall = 128 << 10;
   double depth = 4;
   for (const Direction direction : {Direction::kRead, Direction::kWrite}) {
-    const double seconds = speed.latency(direction, kSmall) + 2 * kHandOver;
+    const double seconds = speed.latency(direction, kSmall) + kLate;
     depth = std::max(depth, std::ceil(seconds / speed.busy(direction, kSmall)));
   }
   return static_cast<std::size_t>(std::min(depth, 32.0));
@@ -66,32 +66,39 @@ void EmulatedTier::copied(Ending ending) {
   // Notified under the lock: as soon as the lock is free the timer may end the last transfer, and the tier with it.
   const std::lock_guard lock(mutex_);
   endings_.push(std::move(ending));
-  changed_.notify_all();
+  if (endings_.size() == 1) changed_.notify_all();
 }
 
-void EmulatedTier::end_when_due() {
+void EmulatedTier::poll() {
+  bytes_->poll();
+  const std::unique_lock polling(polling_, std::try_to_lock);
+  if (!polling.owns_lock()) return;
   std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [&] { return ending_ || !endings_.empty(); });
-    if (endings_.empty()) return;
-    const Clock::time_point due = endings_.top().due, now = Clock::now();
-    if (due > now + kAwake) {
-      changed_.wait_until(lock, due - kAwake);  // or until an earlier one comes
-      continue;
-    }
-    if (due > now) {
-      lock.unlock();
-      std::this_thread::yield();
-      lock.lock();
-      continue;
-    }
+  end_due(lock);
+}
+
+void EmulatedTier::end_due(std::unique_lock<std::mutex>& lock) {
+  while (!endings_.empty() && endings_.top().due <= Clock::now()) {
     const Ending ending = endings_.top();
     endings_.pop();
     lock.unlock();
     ending.done(ending.error);
     lock.lock();
-    --unfinished_;
-    changed_.notify_all();
+    if (--unfinished_ == 0) changed_.notify_all();
+  }
+}
+
+/// For those who do not poll().
+void EmulatedTier::end_when_due() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return ending_ || !endings_.empty(); });
+    if (endings_.empty()) return;
+    changed_.wait_until(lock, std::max(endings_.top().due, Clock::now() + kInterval));
+    lock.unlock();
+    const std::lock_guard polling(polling_);
+    lock.lock();
+    end_due(lock);
   }
 }
 

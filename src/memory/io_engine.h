@@ -15,13 +15,14 @@ class IoEngine {
   virtual ~IoEngine() = default;  ///< waits for transfers in flight
   virtual void start(const Transfer& transfer, TransferDone done) = 0;
   virtual std::size_t depth() const = 0;
+  virtual void poll() {}
   /// As Tier's functions of these names.
   virtual void register_memory(std::span<std::byte> memory) { (void)memory; }
   virtual void forget_memory() {}
 };
 
-/// io_uring with one thread that sleeps in the kernel until transfers end; null where the kernel refuses (containers
-/// often forbid io_uring). `descriptor` must outlive the engine; `name` is for messages.
+/// io_uring, whose ends are found by poll(), or every few milliseconds by a thread; null where the kernel refuses
+/// (containers often forbid io_uring). `descriptor` must outlive the engine; `name` is for messages.
 std::unique_ptr<IoEngine> make_ring_engine(int descriptor, std::string name);
 
 /// pread and pwrite on four threads; works everywhere.

@@ -1,12 +1,25 @@
 #include "memory/mapped_tier.h"
 
 #include <cstring>
+#include <deque>
+#include <utility>
 
 namespace hearth::memory {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr int kThreads = 2;
+
+/// Calls `done`, which may start other transfers and so come back here: those have their turn when it has returned, so
+/// that chains of any length need no more stack.
+void end_now(TransferDone done) {
+  thread_local std::deque<TransferDone>* running = nullptr;
+  if (running != nullptr) return running->push_back(std::move(done));
+  std::deque<TransferDone> queue;
+  running = &queue;
+  for (queue.push_back(std::move(done)); !queue.empty(); queue.pop_front()) queue.front()(nullptr);
+  running = nullptr;
+}
 
 }  // namespace
 
@@ -17,15 +30,14 @@ MappedTier::MappedTier(std::string name, MappedMemory memory, TierSpeed speed)
 
 std::size_t MappedTier::depth() const { return 2 * kThreads; }
 
+void MappedTier::settle(const Transfer& transfer) {
+  std::memcpy(transfer.memory.data(), memory_.bytes().data() + transfer.offset, transfer.memory.size());
+}
+
 void MappedTier::begin(const Transfer& transfer, TransferDone done) {
+  if (transfer.direction == Direction::kRead) return end_now(std::move(done));
   workers_.post([this, transfer, done = std::move(done)] {
-    std::byte* const here = memory_.bytes().data() + transfer.offset;
-    const std::span<std::byte> there = transfer.memory;
-    if (transfer.direction == Direction::kRead) {
-      std::memcpy(there.data(), here, there.size());
-    } else {
-      std::memcpy(here, there.data(), there.size());
-    }
+    std::memcpy(memory_.bytes().data() + transfer.offset, transfer.memory.data(), transfer.memory.size());
     done(nullptr);
   });
 }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -78,7 +78,12 @@ class Pump {
       start(lane);
     }
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return running_ == 0; });
+    while (running_ > 0) {
+      lock.unlock();
+      tier_.poll();
+      std::this_thread::yield();
+      lock.lock();
+    }
     if (error_) std::rethrow_exception(error_);
     return static_cast<double>(moved_) / seconds_since(begin);
   }
@@ -87,14 +92,15 @@ class Pump {
   void start(std::size_t lane) {
     const Transfer transfer{
         .direction = direction_, .offset = places_.next(lane), .memory = memory_.subspan(lane * size_, size_)};
-    tier_.start(transfer, [this, lane](std::exception_ptr error) {
+    tier_.start(transfer, [this, lane, transfer](std::exception_ptr error) {
+      if (!error && transfer.direction == Direction::kRead) tier_.settle(transfer);
       bool again = false;
       {
         const std::lock_guard lock(mutex_);
         if (error && !error_) error_ = error;
         if (!error) moved_ += size_;
         again = !error && Clock::now() < deadline_;
-        if (!again && --running_ == 0) changed_.notify_all();
+        if (!again) --running_;
       }
       if (again) start(lane);
     });
@@ -107,7 +113,6 @@ class Pump {
   Places& places_;
   Clock::time_point deadline_;
   std::mutex mutex_;
-  std::condition_variable changed_;
   std::size_t running_ = 0;
   std::uint64_t moved_ = 0;
   std::exception_ptr error_;

@@ -19,14 +19,11 @@ void ObjectStore::load(std::uint32_t object, Starts& starts) {
   Object& o = objects_[object];
   if (o.pages.empty()) take_pages(object);
   o.state = State::kLoading;
-  for (std::size_t i = 0; i < o.pages.size();) {
-    const std::size_t count = contiguous(o.pages, i, kLargestTransfer / row_bytes_);
-    starts.push_back(
-        {object, {Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}}});
+  for_each_piece(object, [&](const Transfer& transfer) {
+    starts.push_back({object, transfer});
     ++o.transfers;
     ++in_flight_;
-    i += count;
-  }
+  });
   ++figures_.fetches;
   figures_.read_bytes += info_[object].bytes;
 }
@@ -34,8 +31,8 @@ void ObjectStore::load(std::uint32_t object, Starts& starts) {
 /// Starts what the plan wants next, as far as memory and the tier allow.
 void ObjectStore::pump(Starts& starts) {
   if (!running_) return;
-  for (; next_fetch_ < plan_->fetches.size(); ++next_fetch_) {
-    const std::uint32_t use = plan_->fetches[next_fetch_], object = sequence_->uses[use].object;
+  for (; next_fetch_ < queue_.size(); ++next_fetch_) {
+    const std::uint32_t use = queue_[next_fetch_], object = sequence_->uses[use].object;
     Object& o = objects_[object];
     const std::uint32_t next = next_use(object);
     if (next == kNoUse || next > use) continue;                           // has been used already
@@ -44,6 +41,11 @@ void ObjectStore::pump(Starts& starts) {
     o.fetched_for = use;
     o.fetch = next_fetch_;
     if (o.state != State::kAbsent) continue;
+    if (make_ && is_made(use)) {
+      if (!drop_leftovers(rows_of(object))) return;
+      reserve(object);
+      continue;
+    }
     if (in_flight_ >= tier_->depth() || !drop_leftovers(rows_of(object))) return;
     o.attempts = 0;
     load(object, starts);
@@ -95,7 +97,7 @@ void ObjectStore::transferred(std::uint32_t object, const std::exception_ptr& er
       }
     }
     pump(starts);
-    changed_.notify_all();
+    notify();
   }
   start(starts);
 }
@@ -111,6 +113,7 @@ void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mu
   Object& o = objects_[object];
   o.state = State::kVerifying;
   lock.unlock();
+  for_each_piece(object, [&](const Transfer& transfer) { tier_->settle(transfer); });
   const bool right = checksum_of(object) == o.checksum;
   lock.lock();
   if (right) {
@@ -123,7 +126,35 @@ void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mu
     o.error = std::make_exception_ptr(
         Error(ErrorKind::kCorrupt, fmt::format("tier {} gave back other data than were written to it", tier_->name())));
   }
-  changed_.notify_all();
+  notify();
+}
+
+/// Takes pages, which must be there, for contents to be made. Nothing to wait for: false.
+bool ObjectStore::reserve(std::uint32_t object) {
+  take_pages(object);
+  objects_[object].state = State::kReserved;
+  return false;
+}
+
+/// By the thread that needs them.
+void ObjectStore::make_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock) {
+  Object& o = objects_[object];
+  o.state = State::kVerifying;
+  std::vector<std::byte*> rows;
+  for (const std::uint32_t index : o.pages) rows.push_back(page(index));
+  lock.unlock();
+  try {
+    make_(object, rows);
+  } catch (...) {
+    lock.lock();
+    drop(object);
+    notify();
+    throw;
+  }
+  lock.lock();
+  o.state = State::kResident;
+  ++figures_.made;
+  notify();
 }
 
 /// One step towards having a pinned object at hand. Whether there is nothing to do but wait; `patient`: for the plan to
@@ -135,8 +166,15 @@ bool ObjectStore::step(std::uint32_t object, bool patient, std::unique_lock<std:
     verify_contents(object, lock, starts);
     return false;
   }
+  if (o.state == State::kReserved) {
+    make_contents(object, lock);
+    return false;
+  }
   if (o.state != State::kAbsent) return true;
   require(tier_ != nullptr, ErrorKind::kInternal, "object {} was never put into the store", object);
+  const std::uint32_t use = use_of(object, o.started - 1);
+  const bool makes = make_ && use != kNoUse && is_made(use);
+  if (makes && drop_leftovers(rows_of(object))) return reserve(object);
   // Others will free memory, or what is on its way will be used; then it is this object's turn.
   const bool hopeful = held_ > 0 || in_flight_ > 0;
   if (hopeful && patient) return true;
@@ -145,6 +183,7 @@ bool ObjectStore::step(std::uint32_t object, bool patient, std::unique_lock<std:
             info_[object].bytes, capacity_);
     return true;
   }
+  if (makes) return reserve(object);
   o.attempts = 0;
   ++figures_.unplanned;
   load(object, starts);

@@ -13,7 +13,8 @@
 namespace hearth::memory {
 namespace {
 
-constexpr double kPatience = 0.001;  // seconds to wait for the plan before an object is fetched out of order
+constexpr double kPollInterval = 50e-6;  // seconds
+constexpr double kPatience = 0.001;      // seconds to wait for the plan before an object is fetched out of order
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -28,6 +29,7 @@ ObjectStore::ObjectStore(Options options)
     : row_bytes_(options.row_bytes),
       tier_(std::move(options.tier)),
       info_(std::move(options.objects)),
+      make_(std::move(options.make)),
       objects_(info_.size()) {
   require(row_bytes_ > 0 && (!tier_ || row_bytes_ % tier_->alignment() == 0), ErrorKind::kInvalidArgument,
           "rows of {} bytes cannot be stored on {}", row_bytes_, tier_ ? tier_->name() : "nothing");
@@ -63,7 +65,21 @@ ObjectStore::~ObjectStore() {
 }
 
 void ObjectStore::wait_idle(std::unique_lock<std::mutex>& lock) {
-  changed_.wait(lock, [&] { return in_flight_ == 0; });
+  while (in_flight_ > 0) wait_a_little(lock);
+}
+
+/// Until something has changed, or soon.
+void ObjectStore::wait_a_little(std::unique_lock<std::mutex>& lock) {
+  const std::uint64_t before = changes_;
+  lock.unlock();
+  if (tier_) tier_->poll();
+  lock.lock();
+  if (changes_ == before) changed_.wait_for(lock, std::chrono::duration<double>(kPollInterval));
+}
+
+void ObjectStore::notify() {
+  ++changes_;
+  changed_.notify_all();
 }
 
 void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> rows) {
@@ -129,7 +145,10 @@ void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
   uses_.resize(sequence.uses.size());
   std::vector<std::uint32_t> next(first_use_.begin(), first_use_.end() - 1);
   for (std::uint32_t u = 0; u < sequence.uses.size(); ++u) uses_[next[sequence.uses[u].object]++] = u;
-  for (Object& o : objects_) {
+  list_queue();
+  for (std::uint32_t i = 0; i < objects_.size(); ++i) {
+    Object& o = objects_[i];
+    if (o.state == State::kReserved) drop(i);  // for a use that the run before did not live to see
     o.started = o.ended = 0;
     o.planned = false;
     o.error = nullptr;  // of a fetch that the run before did not live to need
@@ -151,6 +170,29 @@ void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
   pump(starts);
   lock.unlock();
   start(starts);
+}
+
+/// Whether the plan lets a use make its object anew.
+bool ObjectStore::is_made(std::uint32_t use) const {
+  const std::uint32_t object = sequence_->uses[use].object;
+  const auto first = uses_.begin() + first_use_[object], last = uses_.begin() + first_use_[object + 1];
+  const auto found = std::lower_bound(first, last, use);
+  return found != first && plan_->after[*std::prev(found)] == After::kRecompute;
+}
+
+/// Fetches in their order, and what is made anew before the first fetch that may start after it.
+void ObjectStore::list_queue() {
+  queue_.clear();
+  std::size_t fetch = 0;
+  const bool makes = make_ && std::ranges::find(plan_->after, After::kRecompute) != plan_->after.end();
+  for (std::uint32_t use = 0; makes && use < sequence_->uses.size(); ++use) {
+    if (!is_made(use)) continue;
+    for (; fetch < plan_->fetches.size() && plan_->fetch_from[fetch] <= use; ++fetch) {
+      queue_.push_back(plan_->fetches[fetch]);
+    }
+    queue_.push_back(use);
+  }
+  queue_.insert(queue_.end(), plan_->fetches.begin() + static_cast<std::ptrdiff_t>(fetch), plan_->fetches.end());
 }
 
 void ObjectStore::end() noexcept {
@@ -204,9 +246,9 @@ void ObjectStore::trace_resident(ObjectClass kind) const {
                  static_cast<double>(figures_.resident_bytes[static_cast<std::size_t>(kind)]));
 }
 
-/// Here, and nobody's at the moment.
+/// Here, or with memory to be made in, and nobody's at the moment.
 bool ObjectStore::is_idle(const Object& o) {
-  return o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded);
+  return o.pins == 0 && (o.state == State::kResident || o.state == State::kLoaded || o.state == State::kReserved);
 }
 
 void ObjectStore::list_leftover(std::uint32_t object) {
@@ -265,7 +307,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
       }
       if (!waits) continue;
       if (since == 0) since = now();
-      changed_.wait_for(lock, std::chrono::duration<double>(kPatience));
+      wait_a_little(lock);
     }
     if (since != 0) {
       const double waited = now() - since;
@@ -280,7 +322,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
   } catch (...) {
     --o.pins;
     --o.started;
-    changed_.notify_all();
+    notify();
     throw;
   }
   o.used = true;
@@ -308,9 +350,10 @@ void ObjectStore::release(std::uint32_t object) noexcept {
     const std::lock_guard lock(mutex_);
     finish_use(object);
     if (tier_) pump(starts);
-    changed_.notify_all();
+    notify();
   }
   start(starts);
+  if (tier_) tier_->poll();
 }
 
 }  // namespace hearth::memory

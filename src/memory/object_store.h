@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -23,6 +24,7 @@ struct StoreFigures {
   std::uint64_t written_bytes = 0;  ///< to it, loading included
   std::uint64_t fetches = 0;
   std::uint64_t unplanned = 0;    ///< fetches that no plan had foreseen, or not yet: uses came in another order
+  std::uint64_t made = 0;         ///< objects made anew
   std::uint64_t retries = 0;      ///< transfers repeated after an error or a wrong checksum
   std::uint64_t waits = 0;        ///< uses that had to wait
   double wait_seconds = 0;        ///< summed over threads
@@ -41,6 +43,9 @@ class ObjectStore {
     std::size_t row_bytes = 0;   ///< a multiple of the tier's alignment
     std::unique_ptr<Tier> tier;  ///< may be null if all objects fit
     std::vector<PlannedObject> objects;
+    /// Makes the contents of an object anew where the plan says so; several at once. Contents that it makes are not
+    /// verified.
+    std::function<void(std::uint32_t object, std::span<std::byte* const> rows)> make = {};
   };
   /// Error(kResource) if the objects fit neither DRAM nor, altogether, the tier.
   explicit ObjectStore(Options options);
@@ -72,7 +77,8 @@ class ObjectStore {
  private:
   static constexpr std::uint32_t kNoUse = static_cast<std::uint32_t>(-1);
   static constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
-  enum class State : std::uint8_t { kAbsent, kLoading, kLoaded, kVerifying, kResident };
+  /// kReserved: pages without contents, for one that is made anew.
+  enum class State : std::uint8_t { kAbsent, kReserved, kLoading, kLoaded, kVerifying, kResident };
   struct Object {
     std::uint64_t tier_offset = 0;
     std::uint64_t checksum = 0;
@@ -93,6 +99,16 @@ class ObjectStore {
 
   std::size_t rows_of(std::uint32_t object) const { return static_cast<std::size_t>(info_[object].bytes / row_bytes_); }
   static std::size_t contiguous(const std::vector<std::uint32_t>& pages, std::size_t first, std::size_t most);
+  /// Calls what(transfer) for every piece of a read of the object into its pages.
+  template <typename What>
+  void for_each_piece(std::uint32_t object, What&& what) {
+    const Object& o = objects_[object];
+    for (std::size_t i = 0; i < o.pages.size();) {
+      const std::size_t count = contiguous(o.pages, i, kLargestTransfer / row_bytes_);
+      what(Transfer{Direction::kRead, o.tier_offset + i * row_bytes_, {page(o.pages[i]), count * row_bytes_}});
+      i += count;
+    }
+  }
   std::byte* page(std::uint32_t index) { return arena_.data() + std::size_t{index} * row_bytes_; }
   std::uint32_t use_of(std::uint32_t object, std::uint32_t number) const;
   std::uint32_t next_use(std::uint32_t object) const;
@@ -114,13 +130,21 @@ class ObjectStore {
   bool step(std::uint32_t object, bool patient, std::unique_lock<std::mutex>& lock, Starts& starts);
   void verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts);
   std::uint64_t checksum_of(std::uint32_t object);
+  bool reserve(std::uint32_t object);
+  void make_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock);
+  bool is_made(std::uint32_t use) const;
+  void list_queue();
   void wait_idle(std::unique_lock<std::mutex>& lock);
+  void wait_a_little(std::unique_lock<std::mutex>& lock);
+  void notify();
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  std::uint64_t changes_ = 0;  // that waiting threads were told of
   const std::size_t row_bytes_;
   std::unique_ptr<Tier> tier_;
   std::vector<PlannedObject> info_;
+  std::function<void(std::uint32_t, std::span<std::byte* const>)> make_;
   std::vector<Object> objects_;
   std::uint64_t capacity_ = 0;
   Buffer<std::byte> arena_;  // at least that
@@ -134,7 +158,8 @@ class ObjectStore {
   const AccessSequence* sequence_ = nullptr;
   const Plan* plan_ = nullptr;
   std::vector<std::uint32_t> uses_, first_use_;  // [object]: its uses, in order
-  std::size_t next_fetch_ = 0;
+  std::vector<std::uint32_t> queue_;  // uses for which the plan gives an object memory, to fetch it or to make it anew
+  std::size_t next_fetch_ = 0;        // in the queue
   std::vector<std::uint32_t> leftovers_;  // what may be here though the plan does not ask for it, least urgent last
   StoreFigures figures_;
 };

@@ -28,7 +28,7 @@ struct Spread {
 constexpr std::array<Spread, 3> kSpreads{{{1.02, 1.05}, {1.25, 1.05}, {1.01, 10}}};
 /// Shares of time up to which the tier is used before something is recomputed. More than all of it is possible, because
 /// recomputing takes time in which the tier goes on.
-constexpr std::array<double, 5> kLimits{0.8, 0.95, 1.1, 1.3, 1.7};
+constexpr std::array<double, 5> kLimits{0.4, 0.6, 0.8, 1.0, 1.3};
 /// Transferred bytes over those of the plan that transfers least.
 constexpr double kMostTraffic = 1.15;
 /// What doubling the transferred bytes is worth, as a share of the time: of two plans that take about as long, the one
@@ -80,7 +80,7 @@ class Search {
   bool good_enough() const { return best_.wait_seconds <= kLittleWait * best_.seconds; }
   double price(const Candidate& candidate) const {
     const double more = least_moved_ > 0 ? candidate.moved / least_moved_ - 1 : 0;
-    return candidate.seconds * (1 + kTrafficWeight * more);
+    return candidate.seconds * (1 + kTrafficWeight * more) + options_.moving_seconds * candidate.moved;
   }
   /// False if it moves too much.
   bool consider(const LoadRules& load, const Tuning& tuning);

@@ -47,6 +47,9 @@ struct PlanOptions {
   std::uint64_t capacity = 0;  ///< bytes of DRAM for these objects
   TierSpeed speed;
   bool tier = true;  ///< without one, nothing can be fetched or written
+  /// Of computing that a byte costs that is fetched or written: submission, interrupts, checksums. Weighed in the
+  /// choice of plans; not part of their predicted times.
+  double moving_seconds = 0;
 };
 
 /// What becomes of an object's DRAM when a use of it has ended.

@@ -5,9 +5,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "memory/io_engine.h"
@@ -19,6 +21,7 @@ constexpr std::size_t kDepth = 32;
 /// The kernel takes registered buffers of at most this size.
 constexpr std::size_t kChunk = std::size_t{1} << 30;
 constexpr int kAttempts = 1000;
+constexpr long long kInterval = 4'000'000;  // nanoseconds
 
 struct Request {
   Transfer transfer, rest;  // as it came, and what is left of it
@@ -49,23 +52,30 @@ class RingEngine final : public IoEngine {
     {
       const std::lock_guard lock(mutex_);
       ending_ = true;
-      if (io_uring_sqe* const entry =
-              io_uring_get_sqe(&ring_)) {  // else entries are there that wake the reaper as well
-        io_uring_prep_nop(entry);
-        io_uring_sqe_set_data(entry, nullptr);
-      }
-      while (flush() == EAGAIN) {
-      }
     }
+    begun_.notify_one();
     reaper_.join();
     io_uring_queue_exit(&ring_);
   }
 
-  /// Whether the kernel lets us have a ring.
+  /// Whether the kernel lets us have a ring, one that can be waited on for a time.
   bool open() {
-    if (io_uring_queue_init(2 * kDepth, &ring_, 0) < 0) return false;
+    // Without interrupting those who compute, where the kernel can.
+    if (io_uring_queue_init(2 * kDepth, &ring_, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG) < 0 &&
+        io_uring_queue_init(2 * kDepth, &ring_, 0) < 0) {
+      return false;
+    }
+    if ((ring_.features & IORING_FEAT_EXT_ARG) == 0) {
+      io_uring_queue_exit(&ring_);
+      return false;
+    }
     reaper_ = std::thread([this] { reap(); });
     return true;
+  }
+
+  void poll() override {
+    const std::unique_lock reaping(reaping_, std::try_to_lock);
+    if (reaping.owns_lock()) take_back();
   }
 
   void start(const Transfer& transfer, TransferDone done) override {
@@ -73,7 +83,7 @@ class RingEngine final : public IoEngine {
     int code = 0;
     {
       const std::lock_guard lock(mutex_);
-      ++unfinished_;
+      if (unfinished_++ == 0) begun_.notify_one();
       if (free_.empty()) return waiting_.push_back(std::move(request));
       Request* const slot = free_.back();
       *slot = std::move(request);
@@ -141,17 +151,36 @@ class RingEngine final : public IoEngine {
     return EAGAIN;
   }
 
+  /// Looks every few milliseconds, for those who do not poll(): waking up for every transfer would cost the processor
+  /// more than the transfers do.
   void reap() {
     while (true) {
+      {
+        std::unique_lock lock(mutex_);
+        begun_.wait(lock, [&] { return ending_ || unfinished_ > 0; });
+        if (ending_ && unfinished_ == 0) return;
+      }
       io_uring_cqe* entry = nullptr;
-      if (const int result = io_uring_wait_cqe(&ring_, &entry); result < 0) continue;  // interrupted
-      auto* const slot = static_cast<Request*>(io_uring_cqe_get_data(entry));
-      const int result = entry->res;
-      io_uring_cqe_seen(&ring_, entry);
-      { const std::lock_guard handed_over(mutex_); }  // the slot was filled under the lock, by any thread
-      if (slot) advance(*slot, result);
-      const std::lock_guard lock(mutex_);
-      if (ending_ && unfinished_ == 0) return;
+      __kernel_timespec time{.tv_sec = 0, .tv_nsec = kInterval};
+      io_uring_wait_cqes(&ring_, &entry, 2 * kDepth, &time, nullptr);  // more than there are: until the time is over
+      const std::lock_guard reaping(reaping_);
+      take_back();
+    }
+  }
+
+  /// Takes what has ended back from the kernel. Needs reaping_.
+  void take_back() {
+    std::array<io_uring_cqe*, kDepth> entries;
+    std::array<std::pair<Request*, int>, kDepth> ended;
+    while (const unsigned count = io_uring_peek_batch_cqe(&ring_, entries.data(), kDepth)) {
+      for (unsigned i = 0; i < count; ++i) {
+        ended[i] = {static_cast<Request*>(io_uring_cqe_get_data(entries[i])), entries[i]->res};
+      }
+      io_uring_cq_advance(&ring_, count);
+      { const std::lock_guard handed_over(mutex_); }  // slots were filled under the lock, by any thread
+      for (unsigned i = 0; i < count; ++i) {
+        if (ended[i].first) advance(*ended[i].first, ended[i].second);
+      }
     }
   }
 
@@ -204,7 +233,9 @@ class RingEngine final : public IoEngine {
   int descriptor_;
   std::string name_;
   io_uring ring_{};
-  std::mutex mutex_;  // of everything below, and of handing entries to the ring; only the reaper takes them back
+  std::mutex reaping_;  // of taking entries back from the ring; before the other
+  std::mutex mutex_;    // of everything below, and of handing entries to the ring
+  std::condition_variable begun_;
   std::array<Request, kDepth> slots_;
   std::vector<Request*> free_;
   std::deque<Request> waiting_;

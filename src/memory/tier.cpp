@@ -1,6 +1,7 @@
 #include "memory/tier.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -9,6 +10,8 @@ namespace {
 
 /// A multiple of every tier's alignment, large enough to run at full bandwidth.
 constexpr std::size_t kPiece = std::size_t{4} << 20;
+
+constexpr std::chrono::microseconds kPollInterval{50};
 
 /// Waits until as many calls of ended() have come as of begun().
 class Countdown {
@@ -23,9 +26,14 @@ class Countdown {
     // Under the lock: the waiter destroys this object as soon as it can have the lock.
     if (--left_ == 0) changed_.notify_all();
   }
-  std::exception_ptr wait() {
+  std::exception_ptr wait(Tier& tier) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return left_ == 0; });
+    while (left_ > 0) {
+      lock.unlock();
+      tier.poll();
+      lock.lock();
+      if (left_ > 0) changed_.wait_for(lock, kPollInterval);
+    }
     return error_;
   }
 
@@ -54,7 +62,8 @@ void transfer_now(Tier& tier, const Transfer& transfer) {
       break;
     }
   } while (at < transfer.memory.size());
-  if (const std::exception_ptr error = countdown.wait()) std::rethrow_exception(error);
+  if (const std::exception_ptr error = countdown.wait(tier)) std::rethrow_exception(error);
+  if (transfer.direction == Direction::kRead) tier.settle(transfer);
 }
 
 }  // namespace hearth::memory

@@ -37,10 +37,17 @@ class Tier {
   /// How many transfers are worth starting before one has ended.
   virtual std::size_t depth() const = 0;
   /// Starts a transfer and returns; it may wait for earlier ones when far more than depth() are in flight. `done` is
-  /// called from a thread of the tier, or from within start() by tiers that finish at once; it must be short and may
-  /// call start(). Transfers that overlap each other's bytes in time give undefined contents. Throws
-  /// Error(kInvalidArgument) and does not call `done` if the transfer is misaligned, empty or leaves the capacity.
+  /// called from a thread of the tier or from within start() or poll(); it must be short and may call start().
+  /// Transfers that overlap each other's bytes in time give undefined contents. Throws Error(kInvalidArgument) and does
+  /// not call `done` if the transfer is misaligned, empty or leaves the capacity.
   virtual void start(const Transfer& transfer, TransferDone done) = 0;
+  /// Calls `done` of transfers that have ended. To be called now and then by those who compute, and again and again by
+  /// those who wait: the tier's own thread, whose waking up costs more than a transfer, looks only every few
+  /// milliseconds. Returns at once if another thread is at it.
+  virtual void poll() {}
+  /// To be called with a read that has ended well, before its memory is looked at, by a thread that is about to: a tier
+  /// that the processor addresses copies only then, into that thread's cache.
+  virtual void settle(const Transfer& transfer) { (void)transfer; }
   /// Tells of memory that many transfers will use, so that the kernel may keep it mapped. A hint: failing is silent.
   /// Only before the first transfer; the memory must outlive the tier or be followed by forget_memory().
   virtual void register_memory(std::span<std::byte> memory) { (void)memory; }

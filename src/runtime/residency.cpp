@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include "base/buffer.h"
 #include "base/dry_run.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/scratch.h"
 
 namespace hearth::runtime {
 namespace {
@@ -24,6 +26,10 @@ constexpr std::uint64_t kUseBytes = 48;  // of a use in the sequence, the plan a
 // the difference of the processor time of two runs, docs/experiments.md.
 constexpr double kMovingSeconds = 0.22e-9;
 constexpr std::uint64_t kAhead = 16;  // objects
+/// Recipes are worth their memory if the rows take so many times as much.
+constexpr std::uint64_t kRecipeShare = 4;
+/// Waits of less than this share of the time are not worth another plan.
+constexpr double kLittleWait = 0.01;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -66,6 +72,10 @@ std::uint64_t total_bytes(const memory::AccessSequence& sequence) {
   std::uint64_t sum = 0;
   for (const memory::PlannedObject& object : sequence.objects) sum += object.bytes;
   return sum;
+}
+
+double moving_seconds(const memory::Plan& plan) {
+  return kMovingSeconds * static_cast<double>(plan.figures.read_bytes) / threads();
 }
 
 std::uint32_t number_of(const ckks::RowSource& source) { return dynamic_cast<const StoredRows&>(source).number(); }
@@ -127,6 +137,8 @@ void Residency::repeat_part() {
 /// Objects are the limbs of sources that are used, in the order of their first use, so that those used together lie
 /// together.
 void Residency::build_sequence(std::span<const double> seconds) {
+  const double dry_total = start_.back() - start_.front(), total = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  if (dry_total > 0 && total > 0) seconds_per_dry_ = total / dry_total;
   for (const auto& limbs : rows_used_) objects_.emplace_back(limbs.size(), kUnused);
   for (std::size_t i = 0; i + 1 < first_record_.size(); ++i) {
     const std::size_t last = first_record_[i + 1];
@@ -175,7 +187,8 @@ std::uint64_t Residency::share_memory(const MemoryOptions& options, std::uint64_
   f.limit = options.limit;
   f.process_bytes = process_bytes + kUseBytes * sequence_.uses.size();
   f.fixed_bytes = fixed_bytes;
-  f.working_bytes = working_bytes_ + working_bytes_ / kGapShare + kGaps;
+  f.working_bytes =
+      working_bytes_ + working_bytes_ / kGapShare + kGaps + static_cast<std::uint64_t>(threads()) * kScratchArena;
   f.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = f.working_bytes;
   const std::uint64_t others = f.process_bytes + f.fixed_bytes + f.working_bytes;
   f.smallest = others + least;
@@ -192,6 +205,52 @@ std::uint64_t Residency::share_memory(const MemoryOptions& options, std::uint64_
   return least;
 }
 
+/// Plans again for less room, in which objects with recipes can be made anew instead, and takes what is faster.
+void Residency::plan_with_recipes(std::uint64_t least) {
+  constexpr double kGain = 0.99;
+  constexpr std::size_t kUses = 4;  // of an object, from which on a recipe may be worth its memory
+  std::vector<std::size_t> uses(sequence_.objects.size());
+  for (const memory::Use& use : sequence_.uses) ++uses[use.object];
+  std::erase_if(recipes_, [&](const auto& entry) {
+    return std::ranges::all_of(objects_[entry.first],
+                               [&](std::uint32_t object) { return object == kUnused || uses[object] < kUses; });
+  });
+  std::uint64_t bytes = 0;
+  for (const auto& [source, recipe] : recipes_) bytes += recipe.bytes;
+  const auto seconds = [&](const memory::Plan& plan) { return plan.figures.seconds + moving_seconds(plan); };
+  if (bytes > 0 && bytes + least <= plan_options_.capacity) {
+    memory::AccessSequence sequence = sequence_;
+    for (const auto& [source, recipe] : recipes_) {
+      for (const std::uint32_t object : objects_[source]) {
+        if (object != kUnused) sequence.objects[object].recompute_seconds = recipe.dry_seconds * seconds_per_dry_;
+      }
+    }
+    memory::PlanOptions options = plan_options_;
+    options.capacity = (options.capacity - bytes) / row_bytes_ * row_bytes_;
+    memory::Plan plan = memory::make_plan(sequence, options);
+    if (seconds(plan) < kGain * seconds(plan_)) {
+      forecast_.recipe_bytes = bytes;
+      forecast_.store_bytes -= bytes;
+      sequence_ = std::move(sequence);
+      plan_options_ = options;
+      plan_ = std::move(plan);
+    }
+  }
+  if (forecast_.recipe_bytes == 0) return;
+  for (const auto& [source, recipe] : recipes_) {
+    for (std::size_t limb = 0; limb < objects_[source].size(); ++limb) {
+      if (objects_[source][limb] != kUnused) made_from_[objects_[source][limb]] = {source, limb};
+    }
+  }
+}
+
+void Residency::make_rows(std::uint32_t object, std::span<std::byte* const> rows) const {
+  const auto [source, limb] = made_from_.at(object);
+  std::vector<std::uint32_t*> words;
+  for (std::byte* row : rows) words.push_back(reinterpret_cast<std::uint32_t*>(row));
+  recipes_.at(source).make(limb, words);
+}
+
 void Residency::plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
                      std::uint64_t fixed_bytes) {
   const double start = now();
@@ -204,13 +263,20 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
   // What the plan leaves free lets fetches run ahead of uses that come in another order than planned.
   const std::uint64_t ahead = plan_options_.tier ? kAhead * total / sequence_.objects.size() : 0;
   plan_options_.capacity = std::max(least, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
+  plan_options_.moving_seconds = kMovingSeconds / threads();
   plan_ = memory::make_plan(sequence_, plan_options_);
+  if (plan_.figures.wait_seconds > kLittleWait * plan_.figures.seconds) plan_with_recipes(least);
+  if (forecast_.recipe_bytes == 0) recipes_.clear();
   forecast_.figures = plan_.figures;
-  forecast_.moving_seconds = kMovingSeconds * static_cast<double>(plan_.figures.read_bytes) / threads();
+  forecast_.moving_seconds = moving_seconds(plan_);
   forecast_.planning_seconds = now() - start;
   malloc_trim(0);
   store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{
-      .capacity = room, .row_bytes = row_bytes_, .tier = std::move(options.tier), .objects = sequence_.objects});
+      .capacity = forecast_.store_bytes,
+      .row_bytes = row_bytes_,
+      .tier = std::move(options.tier),
+      .objects = sequence_.objects,
+      .make = [this](std::uint32_t object, std::span<std::byte* const> rows) { make_rows(object, rows); }});
 }
 
 void Residency::put_rows(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows) {
@@ -243,6 +309,16 @@ void Residency::put(const ckks::RowSource& place, std::size_t limb, std::span<co
     rows.push_back(last.data());
   }
   put_rows(place, limb, rows);
+}
+
+void Residency::learn(const ckks::RowSource& place, ckks::RowRecipe recipe) {
+  const std::uint32_t number = number_of(place);
+  if (!dry_run()) {
+    if (const auto found = recipes_.find(number); found != recipes_.end()) found->second.make = std::move(recipe.make);
+    return;
+  }
+  const std::uint64_t rows = place.limbs() * place.rows() * row_bytes_;
+  if (recipe.bytes * kRecipeShare <= rows) recipes_[number] = std::move(recipe);
 }
 
 memory::AccessSequence Residency::tail(std::size_t first) const {

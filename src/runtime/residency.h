@@ -3,9 +3,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ckks/row_source.h"
@@ -26,6 +28,7 @@ struct MemoryForecast {
   std::uint64_t fixed_bytes = 0;          ///< tables and what else stays
   std::uint64_t working_bytes = 0;        ///< most that live ciphertexts and what is between them take
   std::uint64_t store_bytes = 0;          ///< for keys and plaintexts
+  std::uint64_t recipe_bytes = 0;         ///< for making plaintexts anew, if the plan does; not part of the others
   /// Bytes of all objects that the program uses, by class.
   std::array<std::uint64_t, memory::kObjectClasses> working_set{};
   std::string tier;  ///< its name; empty without
@@ -71,6 +74,8 @@ class Residency : public ckks::RowStore {
 
   std::shared_ptr<const ckks::RowSource> place(std::size_t limbs, std::size_t rows) override;
   void put(const ckks::RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) override;
+  /// Recipes are wanted if the plan makes rows anew while the tier is busy.
+  void learn(const ckks::RowSource& place, ckks::RowRecipe recipe) override;
 
   /// Instructions from `first` on are about to run.
   void begin(std::size_t first);
@@ -88,6 +93,8 @@ class Residency : public ckks::RowStore {
   void record_release(std::uint32_t source, std::size_t limb);
   std::uint32_t object_of(std::uint32_t source, std::size_t limb) const { return objects_[source][limb]; }
   void build_sequence(std::span<const double> seconds);
+  void plan_with_recipes(std::uint64_t least);
+  void make_rows(std::uint32_t object, std::span<std::byte* const> rows) const;
   std::uint64_t share_memory(const MemoryOptions& options, std::uint64_t process_bytes, std::uint64_t fixed_bytes);
   memory::AccessSequence tail(std::size_t first) const;
 
@@ -97,6 +104,9 @@ class Residency : public ckks::RowStore {
   std::vector<std::vector<std::uint32_t>> objects_;             // by source and limb
   std::vector<std::shared_ptr<const ckks::RowSource>> places_;  // of diagonals
   std::size_t next_place_ = 0;
+  std::map<std::uint32_t, ckks::RowRecipe> recipes_;  // by source
+  std::map<std::uint32_t, std::pair<std::uint32_t, std::size_t>>
+      made_from_;  // source and limb, by object with a recipe
   std::vector<Record> records_;
   std::vector<std::size_t> first_record_;  // by instruction, and the end
   std::vector<double> start_;              // in dry seconds, by instruction, and the end
@@ -104,6 +114,7 @@ class Residency : public ckks::RowStore {
     std::size_t first = 0, last = 0;  // records
     double begin = 0, end = 0;        // dry seconds
   } part_;
+  double seconds_per_dry_ = 1;  // second, over the whole program
   std::uint64_t working_bytes_ = 0;
   memory::AccessSequence sequence_, tail_;
   memory::Plan plan_, tail_plan_;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -59,6 +60,16 @@ class FaultyTier final : public memory::Tier {
   void register_memory(std::span<std::byte> memory) override { inner_->register_memory(memory); }
   void forget_memory() override { inner_->forget_memory(); }
 
+  void poll() override { inner_->poll(); }
+  /// What a faulty read left in memory stays there.
+  void settle(const memory::Transfer& transfer) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (spoilt_.contains(transfer.memory.data())) return;
+    }
+    inner_->settle(transfer);
+  }
+
   void start(const memory::Transfer& transfer, memory::TransferDone done) override {
     const bool reads = transfer.direction == memory::Direction::kRead;
     ++(reads ? reads_ : writes_);
@@ -71,7 +82,16 @@ class FaultyTier final : public memory::Tier {
       done(std::move(error));
     };
     Fault fault{};
-    if (!take(transfer.direction, fault)) return inner_->start(transfer, std::move(counted));
+    const bool faulty = take(transfer.direction, fault);
+    if (reads) {
+      const std::lock_guard lock(mutex_);
+      if (faulty) {
+        spoilt_.insert(transfer.memory.data());
+      } else {
+        spoilt_.erase(transfer.memory.data());
+      }
+    }
+    if (!faulty) return inner_->start(transfer, std::move(counted));
     ++faults_;
     start_faulty(transfer, fault, std::move(counted));
   }
@@ -113,7 +133,9 @@ class FaultyTier final : public memory::Tier {
   }
 
   void start_faulty_read(const memory::Transfer& transfer, Fault fault, memory::TransferDone done) {
-    inner_->start(transfer, [memory = transfer.memory, fault, done = std::move(done)](std::exception_ptr error) {
+    inner_->start(transfer, [this, transfer, fault, done = std::move(done)](std::exception_ptr error) {
+      const std::span<std::byte> memory = transfer.memory;
+      inner_->settle(transfer);
       const std::size_t kept = fault == Fault::kShort || fault == Fault::kSilentLoss ? memory.size() / 2 : 0;
       if (fault == Fault::kFlippedBit) {
         memory[memory.size() / 2] ^= std::byte{0x10};
@@ -136,6 +158,7 @@ class FaultyTier final : public memory::Tier {
 
   std::mutex mutex_;
   Plan plans_[2];
+  std::set<const std::byte*> spoilt_;  // memory of faulty reads
   std::atomic<std::uint64_t> reads_{0}, writes_{0}, read_bytes_{0}, written_bytes_{0}, faults_{0}, in_flight_{0},
       most_in_flight_{0};
   std::unique_ptr<memory::Tier> inner_;  // last: transfers in flight use the members above

@@ -124,17 +124,101 @@ TEST(ObjectStore, UsesOutOfOrderAreServed) {
 }
 
 /// Threads take uses one after the other, each is done with its own when it is.
-void use_from_threads(StoreWorld& world, unsigned count) {
+void use_from_threads(StoreWorld& world, unsigned count, const std::vector<std::uint32_t>& objects) {
   std::atomic<std::size_t> next{0};
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < count; ++t) {
     threads.emplace_back([&] {
-      for (std::size_t u = next++; u < world.sequence().uses.size(); u = next++) {
-        world.use(world.sequence().uses[u].object);
-      }
+      for (std::size_t u = next++; u < objects.size(); u = next++) world.use(objects[u]);
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+void use_from_threads(StoreWorld& world, unsigned count) {
+  std::vector<std::uint32_t> objects;
+  for (const Use& use : world.sequence().uses) objects.push_back(use.object);
+  use_from_threads(world, count, objects);
+}
+
+/// Uses of objects half of which are made anew faster than the tier gives them.
+AccessSequence with_recipes(std::mt19937& random, std::uint32_t objects, std::uint32_t uses, bool pins) {
+  AccessSequence sequence = random_uses(random, objects, uses, 4, pins);
+  for (std::uint32_t i = 0; i < objects; i += 2) sequence.objects[i].recompute_seconds = 1e-7;
+  return sequence;
+}
+constexpr double kSlow = 1e7;  // bytes a second: a row takes as long as a use or two
+
+std::size_t planned_to_be_made(const StoreWorld& world) {
+  return static_cast<std::size_t>(std::ranges::count(world.plan().after, After::kRecompute));
+}
+
+TEST(ObjectStore, ObjectsAreMadeAnewAsPlanned) {
+  std::mt19937 random(31);
+  std::size_t all = 0;
+  for (int i = 0; i < 100; ++i) {
+    SCOPED_TRACE(i);
+    const AccessSequence sequence = with_recipes(random, 2 + below(random, 12), 10 + below(random, 80), true);
+    StoreWorld world(sequence, rows_for(sequence, below(random, 8)), false, kSlow);
+    world.put_all();
+    for (int again = 0; again < 3; ++again) {
+      const std::uint64_t before = resident(world);
+      world.run();
+      expect_as_planned(world, before);
+      EXPECT_EQ(world.store().figures().made, planned_to_be_made(world));
+    }
+    all += planned_to_be_made(world);
+  }
+  EXPECT_GT(all, 300U) << "the plans make hardly anything anew";
+}
+
+TEST(ObjectStore, ObjectsAreMadeAnewInAnyOrderAndByManyThreads) {
+  std::mt19937 random(32);
+  for (int i = 0; i < 40; ++i) {
+    SCOPED_TRACE(i);
+    const unsigned threads = 1 + static_cast<unsigned>(i) % 4;
+    const AccessSequence sequence = with_recipes(random, 12, 100, false);
+    StoreWorld world(sequence, std::max<std::uint64_t>(rows_for(sequence, 0), 4 * (threads + 1)), i % 2 == 0, kSlow);
+    world.put_all();
+    for (int again = 0; again < 2; ++again) {
+      std::vector<std::uint32_t> order;
+      for (const Use& use : sequence.uses) order.push_back(use.object);
+      if (again == 1) std::shuffle(order.begin(), order.end(), random);
+      world.begin();
+      use_from_threads(world, threads, order);
+      world.store().end();
+      EXPECT_LE(world.store().figures().peak_total, world.options().capacity);
+    }
+    // An early end leaves memory that was meant for objects which nobody made.
+    world.begin();
+    world.use_in_order(below(random, 100));
+    world.store().end();
+    world.run();
+    EXPECT_EQ(world.store().figures().made, planned_to_be_made(world));
+  }
+}
+
+TEST(ObjectStore, WhatGoesWrongInMakingReachesTheUser) {
+  std::mt19937 random(33);
+  int failures = 0;
+  for (int i = 0; i < 30; ++i) {
+    SCOPED_TRACE(i);
+    const AccessSequence sequence = with_recipes(random, 8, 60, false);
+    StoreWorld world(sequence, rows_for(sequence, 2), false, kSlow);
+    world.put_all();
+    world.fail_to_make(2);
+    world.begin();
+    try {
+      world.use_in_order();
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "cannot be made");
+      ++failures;
+    }
+    world.store().end();
+    world.fail_to_make(1000);
+    world.run();
+    EXPECT_LE(world.store().figures().peak_total, world.options().capacity);
+  }
+  EXPECT_GT(failures, 5);
 }
 
 TEST(ObjectStore, ThreadsAreServedSideBySide) {

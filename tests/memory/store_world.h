@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "memory/mapped_tier.h"
 #include "memory/object_store.h"
 #include "memory/tier_base.h"
@@ -58,6 +59,8 @@ class WatchedTier final : public memory::Tier {
   void start(const memory::Transfer& transfer, memory::TransferDone done) override {
     inner_->start(transfer, std::move(done));
   }
+  void poll() override { inner_->poll(); }
+  void settle(const memory::Transfer& transfer) override { inner_->settle(transfer); }
 
  private:
   std::unique_ptr<FaultyTier> inner_;
@@ -70,11 +73,12 @@ class StoreWorld {
   static constexpr std::size_t kRow = 64;
   using Rows = std::vector<const std::byte*>;
 
-  /// `sequence`: sizes in rows. `threaded`: transfers are done by other threads. The store is still empty.
-  StoreWorld(memory::AccessSequence sequence, std::uint64_t rows, bool threaded = false)
+  /// `sequence`: sizes in rows. `threaded`: transfers are done by other threads. `bandwidth`: what the plan believes of
+  /// the tier. The store is still empty.
+  StoreWorld(memory::AccessSequence sequence, std::uint64_t rows, bool threaded = false, double bandwidth = 1e9)
       : sequence_(std::move(sequence)) {
     for (memory::PlannedObject& object : sequence_.objects) object.bytes *= kRow;
-    options_ = memory::options_for(rows * kRow, 1e9, 1e-6);
+    options_ = memory::options_for(rows * kRow, bandwidth, 1e-6);
     const std::uint64_t total = std::max<std::uint64_t>(memory::total_bytes(sequence_), 4096);
     std::unique_ptr<memory::Tier> inner;
     if (threaded) {
@@ -89,8 +93,17 @@ class StoreWorld {
         memory::ObjectStore::Options{.capacity = options_.capacity,
                                      .row_bytes = kRow,
                                      .tier = std::make_unique<WatchedTier>(std::move(faulty), words_),
-                                     .objects = sequence_.objects});
+                                     .objects = sequence_.objects,
+                                     .make = [this](std::uint32_t object, std::span<std::byte* const> to) {
+                                       if (object == unmakable_) throw Error(ErrorKind::kInternal, "cannot be made");
+                                       const std::vector<std::byte> contents = contents_of(object);
+                                       for (std::size_t r = 0; r < to.size(); ++r) {
+                                         std::memcpy(to[r], contents.data() + r * kRow, kRow);
+                                       }
+                                     }});
   }
+  /// Making this object anew fails from now on.
+  void fail_to_make(std::uint32_t object) { unmakable_ = object; }
 
   StoreWorld(const StoreWorld&) = delete;
   StoreWorld& operator=(const StoreWorld&) = delete;
@@ -163,6 +176,7 @@ class StoreWorld {
   memory::Plan plan_;
   LastWords words_;
   FaultyTier* tier_ = nullptr;
+  std::atomic<std::uint32_t> unmakable_ = static_cast<std::uint32_t>(-1);
   std::unique_ptr<memory::ObjectStore> store_;
 };
 

@@ -96,6 +96,9 @@ inline void round_trip(Tier& tier, std::size_t size, std::size_t block, bool reg
       tier.start({.direction = direction, .offset = i * block, .memory = memory.part(i * block, block)}, ends.count());
     }
     ends.wait(order.size());
+    for (const std::size_t i : order) {
+      if (direction == Direction::kRead) tier.settle({direction, i * block, memory.part(i * block, block)});
+    }
   }
   EXPECT_TRUE(equal(out.span(), in.span()));
   if (registered) tier.forget_memory();

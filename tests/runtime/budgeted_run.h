@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -38,16 +39,20 @@ inline bool same_bits(const CipherTensor& a, const CipherTensor& b) {
   return true;
 }
 
-/// A small network with a ReLU on a ring far too small to be secure, its keys, and what a run without a budget gives.
+/// A small network with ReLUs on a ring far too small to be secure, its keys, and what a run without a budget gives.
 class BudgetedModel {
  public:
-  BudgetedModel() {
+  explicit BudgetedModel(int activations = 1) {
     NetworkMaker make(3);
     nn::Graph g;
     g.name = "budget";
     auto v = g.add("input", nn::Input{{1, 2, 8, 8}});
     const auto stem = v = g.add("stem", make.conv(2, 2, {3, 3}), {v});
     v = g.add("relu", nn::Activation{nn::ActivationKind::kRelu}, {v});
+    for (int i = 1; i < activations; ++i) {
+      v = g.add("conv " + std::to_string(i), make.conv(2, 2, {1, 1}), {v});
+      v = g.add("relu " + std::to_string(i), nn::Activation{nn::ActivationKind::kRelu}, {v});
+    }
     v = g.add("conv", make.conv(2, 2, {1, 1}), {v});
     v = g.add("add", nn::Add{}, {v, stem});
     v = g.add("last", make.conv(2, 1, {1, 1}), {v});

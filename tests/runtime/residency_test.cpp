@@ -124,6 +124,36 @@ TEST_F(Budget, EveryBudgetAndTierGivesTheSameBits) {
   EXPECT_EQ(folder.entries(), 0U) << "nothing is left behind";
 }
 
+/// On a tier that is said to be slow, diagonals of bootstraps are made from their coefficients.
+TEST_F(Budget, PlaintextsMadeAnewGiveTheSameBits) {
+  const BudgetedModel model(6);
+  const auto slow_tier = [] {
+    return std::make_unique<memory::MappedTier>("slow", memory::MappedMemory::anonymous(kTierBytes),
+                                                hearth::memory::flat_speed(2e7, 1e-5, 4096));
+  };
+  set_chunk_limit(0);
+  std::uint64_t limit = 0;
+  {
+    const BudgetedRun all(model, {.limit = 4096 * kMiB, .tier = slow_tier()});
+    const MemoryForecast& whole = all.residency().forecast();
+    EXPECT_EQ(whole.recipe_bytes, 0U) << "everything fits";
+    limit = whole.process_bytes + whole.fixed_bytes + whole.working_bytes + whole.store_bytes / 2;
+  }
+  set_chunk_limit(0);
+  const BudgetedRun run(model, {.limit = limit, .tier = slow_tier()});
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_TRUE(same_bits(run.run(), model.expected()));
+    expect_within(run);
+    EXPECT_GT(run.residency().figures().made, 0U);
+  }
+  const MemoryForecast& forecast = run.residency().forecast();
+  EXPECT_GT(forecast.recipe_bytes, 0U);
+  EXPECT_LE(forecast.process_bytes + forecast.fixed_bytes + forecast.working_bytes + forecast.recipe_bytes +
+                forecast.store_bytes,
+            forecast.limit);
+  EXPECT_GT(forecast.figures.recompute_seconds, 0);
+}
+
 TEST_F(Budget, TheLeastThatIsNamedWorksAndLessDoesNot) {
   for (const bool tiered : {true, false}) {
     const auto tier = [&] { return tiered ? mapped_tier() : nullptr; };

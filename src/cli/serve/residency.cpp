@@ -15,9 +15,10 @@ double slowdown(const runtime::MemoryForecast& f) {
 
 std::string traffic_text(const runtime::MemoryForecast& f) {
   if (f.tier.empty()) return "none: everything stays in DRAM";
-  return fmt::format("{}: {} read ({} of that first loads), {} written; at least {} would be read with so much memory",
-                     f.tier, mib(f.figures.read_bytes), mib(f.figures.first_read_bytes), mib(f.figures.written_bytes),
-                     mib(f.figures.bound_bytes + f.figures.first_read_bytes));
+  return fmt::format(
+      "{}: {} read ({} of that first loads), {} written; at least {} would be read with so much memory{}", f.tier,
+      mib(f.figures.read_bytes), mib(f.figures.first_read_bytes), mib(f.figures.written_bytes),
+      mib(f.figures.bound_bytes + f.figures.first_read_bytes), f.recipe_bytes == 0 ? "" : " were nothing made anew");
 }
 
 Json by_class(const std::array<std::uint64_t, memory::kObjectClasses>& bytes) {
@@ -37,20 +38,25 @@ std::string forecast_text(const runtime::MemoryForecast& f) {
   }
   return format_rows(
       {{"working set", set},
-       {"memory", fmt::format("{}, at least {}: {} process, {} tables, {} ciphertexts at work, {} keys and plaintexts",
-                              mib(f.limit), mib(f.smallest), mib(f.process_bytes), mib(f.fixed_bytes),
-                              mib(f.working_bytes), mib(f.store_bytes))},
+       {"memory",
+        fmt::format("{}, at least {}: {} process, {} tables, {} ciphertexts at work, {} keys and plaintexts{}",
+                    mib(f.limit), mib(f.smallest), mib(f.process_bytes), mib(f.fixed_bytes), mib(f.working_bytes),
+                    mib(f.store_bytes),
+                    f.recipe_bytes == 0 ? "" : ", " + mib(f.recipe_bytes) + " for making plaintexts anew")},
        {"traffic", traffic_text(f)},
        {"slow-down",
-        fmt::format("{:.3f}x predicted: {} computing, {} moving data, {} waiting for them (planned in {})", slowdown(f),
-                    format_seconds(f.figures.compute_seconds), format_seconds(f.moving_seconds),
-                    format_seconds(f.figures.wait_seconds), format_seconds(f.planning_seconds))}});
+        fmt::format(
+            "{:.3f}x predicted: {} computing, {} moving data, {}{} waiting for them (planned in {})", slowdown(f),
+            format_seconds(f.figures.compute_seconds), format_seconds(f.moving_seconds),
+            f.recipe_bytes == 0 ? "" : format_seconds(f.figures.recompute_seconds) + " making plaintexts anew, ",
+            format_seconds(f.figures.wait_seconds), format_seconds(f.planning_seconds))}});
 }
 
 std::string residency_text(const runtime::Residency& residency) {
   const memory::StoreFigures s = residency.figures();
-  return format_rows({{"moved", fmt::format("{} read in {} fetches, {} of them not as planned; {} written",
-                                            mib(s.read_bytes), s.fetches, s.unplanned, mib(s.written_bytes))},
+  return format_rows({{"moved", fmt::format("{} read in {} fetches, {} of them not as planned; {} written{}",
+                                            mib(s.read_bytes), s.fetches, s.unplanned, mib(s.written_bytes),
+                                            s.made == 0 ? "" : fmt::format("; {} objects made anew", s.made))},
                       {"waited", fmt::format("{} in {} waits, {} of it for first loads", format_seconds(s.wait_seconds),
                                              s.waits, format_seconds(s.first_wait_seconds))}});
 }
@@ -65,6 +71,7 @@ Json to_json(const runtime::Residency& residency) {
           {"table_bytes", f.fixed_bytes},
           {"working_bytes", f.working_bytes},
           {"store_bytes", f.store_bytes},
+          {"recipe_bytes", f.recipe_bytes},
           {"working_set", by_class(f.working_set)},
           {"tier", f.tier},
           {"emulated", f.emulated},
@@ -76,6 +83,7 @@ Json to_json(const runtime::Residency& residency) {
             {"written_bytes", p.written_bytes},
             {"compute_seconds", p.compute_seconds},
             {"wait_seconds", p.wait_seconds},
+            {"recompute_seconds", p.recompute_seconds},
             {"moving_seconds", f.moving_seconds},
             {"seconds", f.seconds()},
             {"peak_bytes", p.peak_bytes}}},
@@ -84,6 +92,7 @@ Json to_json(const runtime::Residency& residency) {
             {"written_bytes", s.written_bytes},
             {"fetches", s.fetches},
             {"unplanned", s.unplanned},
+            {"made", s.made},
             {"retries", s.retries},
             {"waits", s.waits},
             {"wait_seconds", s.wait_seconds},
