@@ -69,7 +69,7 @@ void EmulatedTier::copied(Ending ending) {
   if (endings_.size() == 1) changed_.notify_all();
 }
 
-void EmulatedTier::poll() {
+void EmulatedTier::poll() noexcept {
   bytes_->poll();
   const std::unique_lock polling(polling_, std::try_to_lock);
   if (!polling.owns_lock()) return;
@@ -94,7 +94,8 @@ void EmulatedTier::end_when_due() {
   while (true) {
     changed_.wait(lock, [&] { return ending_ || !endings_.empty(); });
     if (endings_.empty()) return;
-    changed_.wait_until(lock, std::max(endings_.top().due, Clock::now() + kInterval));
+    const Clock::time_point until = std::max(endings_.top().due, Clock::now() + kInterval);
+    changed_.wait_until(lock, until);
     lock.unlock();
     const std::lock_guard polling(polling_);
     lock.lock();

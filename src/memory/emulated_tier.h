@@ -25,7 +25,7 @@ class EmulatedTier final : public TierBase {
   bool emulated() const override { return true; }
   /// Enough to use the bandwidth in spite of the latency.
   std::size_t depth() const override { return depth_; }
-  void poll() override;
+  void poll() noexcept override;
   void settle(const Transfer& transfer) override { bytes_->settle(transfer); }
   void register_memory(std::span<std::byte> memory) override { bytes_->register_memory(memory); }
   void forget_memory() override { bytes_->forget_memory(); }

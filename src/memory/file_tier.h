@@ -27,7 +27,7 @@ class FileTier final : public TierBase {
   ~FileTier() override;
 
   std::size_t depth() const override { return engine_->depth(); }
-  void poll() override { engine_->poll(); }
+  void poll() noexcept override { engine_->poll(); }
   void register_memory(std::span<std::byte> memory) override { engine_->register_memory(memory); }
   void forget_memory() override { engine_->forget_memory(); }
 

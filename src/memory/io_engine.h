@@ -15,7 +15,7 @@ class IoEngine {
   virtual ~IoEngine() = default;  ///< waits for transfers in flight
   virtual void start(const Transfer& transfer, TransferDone done) = 0;
   virtual std::size_t depth() const = 0;
-  virtual void poll() {}
+  virtual void poll() noexcept {}
   /// As Tier's functions of these names.
   virtual void register_memory(std::span<std::byte> memory) { (void)memory; }
   virtual void forget_memory() {}

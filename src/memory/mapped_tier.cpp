@@ -12,7 +12,7 @@ constexpr int kThreads = 2;
 
 /// Calls `done`, which may start other transfers and so come back here: those have their turn when it has returned, so
 /// that chains of any length need no more stack.
-void end_now(TransferDone done) {
+void end_now(TransferDone done) noexcept {
   thread_local std::deque<TransferDone>* running = nullptr;
   if (running != nullptr) return running->push_back(std::move(done));
   std::deque<TransferDone> queue;

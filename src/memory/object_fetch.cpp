@@ -112,10 +112,12 @@ std::uint64_t ObjectStore::checksum_of(std::uint32_t object) {
 void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock, Starts& starts) {
   Object& o = objects_[object];
   o.state = State::kVerifying;
+  ++held_;  // others may hope that it will be released
   lock.unlock();
   for_each_piece(object, [&](const Transfer& transfer) { tier_->settle(transfer); });
   const bool right = checksum_of(object) == o.checksum;
   lock.lock();
+  --held_;
   if (right) {
     o.state = State::kResident;
   } else if (++o.attempts < kAttempts) {
@@ -142,16 +144,19 @@ void ObjectStore::make_contents(std::uint32_t object, std::unique_lock<std::mute
   o.state = State::kVerifying;
   std::vector<std::byte*> rows;
   for (const std::uint32_t index : o.pages) rows.push_back(page(index));
+  ++held_;
   lock.unlock();
   try {
     make_(object, rows);
   } catch (...) {
     lock.lock();
+    --held_;
     drop(object);
     notify();
     throw;
   }
   lock.lock();
+  --held_;
   o.state = State::kResident;
   ++figures_.made;
   notify();

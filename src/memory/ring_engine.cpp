@@ -73,7 +73,7 @@ class RingEngine final : public IoEngine {
     return true;
   }
 
-  void poll() override {
+  void poll() noexcept override {
     const std::unique_lock reaping(reaping_, std::try_to_lock);
     if (reaping.owns_lock()) take_back();
   }

@@ -43,8 +43,9 @@ class Tier {
   virtual void start(const Transfer& transfer, TransferDone done) = 0;
   /// Calls `done` of transfers that have ended. To be called now and then by those who compute, and again and again by
   /// those who wait: the tier's own thread, whose waking up costs more than a transfer, looks only every few
-  /// milliseconds. Returns at once if another thread is at it.
-  virtual void poll() {}
+  /// milliseconds. Returns at once if another thread is at it. What `done` throws ends the process. Not while the tier
+  /// is being destroyed.
+  virtual void poll() noexcept {}
   /// To be called with a read that has ended well, before its memory is looked at, by a thread that is about to: a tier
   /// that the processor addresses copies only then, into that thread's cache.
   virtual void settle(const Transfer& transfer) { (void)transfer; }

@@ -314,7 +314,11 @@ void Residency::put(const ckks::RowSource& place, std::size_t limb, std::span<co
 void Residency::learn(const ckks::RowSource& place, ckks::RowRecipe recipe) {
   const std::uint32_t number = number_of(place);
   if (!dry_run()) {
-    if (const auto found = recipes_.find(number); found != recipes_.end()) found->second.make = std::move(recipe.make);
+    const auto found = recipes_.find(number);
+    if (found == recipes_.end()) return;
+    require(recipe.bytes <= found->second.bytes, ErrorKind::kInternal,
+            "{} bytes are needed to make rows anew, planned were {}", recipe.bytes, found->second.bytes);
+    found->second.make = std::move(recipe.make);
     return;
   }
   const std::uint64_t rows = place.limbs() * place.rows() * row_bytes_;

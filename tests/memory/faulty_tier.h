@@ -60,7 +60,7 @@ class FaultyTier final : public memory::Tier {
   void register_memory(std::span<std::byte> memory) override { inner_->register_memory(memory); }
   void forget_memory() override { inner_->forget_memory(); }
 
-  void poll() override { inner_->poll(); }
+  void poll() noexcept override { inner_->poll(); }
   /// What a faulty read left in memory stays there.
   void settle(const memory::Transfer& transfer) override {
     {

@@ -59,7 +59,7 @@ class WatchedTier final : public memory::Tier {
   void start(const memory::Transfer& transfer, memory::TransferDone done) override {
     inner_->start(transfer, std::move(done));
   }
-  void poll() override { inner_->poll(); }
+  void poll() noexcept override { inner_->poll(); }
   void settle(const memory::Transfer& transfer) override { inner_->settle(transfer); }
 
  private:
