@@ -1,6 +1,5 @@
 #include "base/scratch.h"
 
-#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>

@@ -93,18 +93,17 @@ std::set<int> candidate_steps(const std::set<int>& rotations, int slots) {
   return steps;
 }
 
-/// Links on either side of the chains of every output, for a chained plan; nothing if some giant is no multiple of the
-/// step.
+/// Links of the chains of all outputs, and how many ways they go, for a chained plan.
 struct Chains {
-  std::vector<std::pair<int, int>> ends;  ///< least and greatest number of links, by output
   std::size_t links = 0, directions = 0;
 };
 
+/// Nothing if some giant is no multiple of the step.
 std::optional<Chains> chains_of(const BsgsPlan& plan, const std::vector<std::set<int>>& outputs, int slots) {
   Chains chains;
   int least = 0, most = 0;
   for (const std::set<int>& list : outputs) {
-    auto& [low, high] = chains.ends.emplace_back(0, 0);
+    int low = 0, high = 0;
     for (const int rotation : list) {
       const int giant = plan.giant(rotation, slots);
       if (to_signed(giant, slots) % plan.step != 0) return std::nullopt;

@@ -8,7 +8,12 @@
 namespace hearth::ckks {
 namespace {
 
-void add_pair(const MapRun& run, ExtendedPair& to, const ExtendedPair& from) {
+/// Takes `from` over where there is nothing yet.
+void add_pair(const MapRun& run, ExtendedPair& to, ExtendedPair& from) {
+  if (to.c0.empty()) {
+    to = std::exchange(from, {});
+    return;
+  }
   const ring::Ring& ring = run.evaluator().parameters().ring();
   ring::add(ring, to.c0, from.c0);
   ring::add(ring, to.c1, from.c1);
@@ -109,26 +114,13 @@ void OutputSum::add(const MapRun& run, ExtendedPair& sum, const PlannedMap::Step
   if (const int inner = plan.inner_part(giant, slots); inner != 0) {
     return add_rotated(run, group.total, sum, run.galois(inner), extended);
   }
-  ExtendedPair& to = extended ? group.total : group.unrotated;
-  if (to.c0.empty()) {
-    to = std::exchange(sum, {});
-  } else {
-    add_pair(run, to, sum);
-  }
+  add_pair(run, extended ? group.total : group.unrotated, sum);
 }
 
 void OutputSum::add_link(const MapRun& run, ExtendedPair& sum, int links) {
   const bool turns = (links_ > 0) != (links > 0) || links == 0;
   if (links_ != 0 && turns) fold(run, groups_[0].total, 0);
-  if (links == 0) {
-    ExtendedPair& total = groups_[0].total;
-    if (total.c0.empty()) {
-      total = std::exchange(sum, {});
-    } else {
-      add_pair(run, total, sum);
-    }
-    return;
-  }
+  if (links == 0) return add_pair(run, groups_[0].total, sum);
   if (links_ != 0) fold(run, sum, links);
   chain_ = std::exchange(sum, {});
   links_ = links;

@@ -65,15 +65,21 @@ double cost_of(const LinearMap& map, int slots, const BsgsPlan& plan, double bab
   return baby_cost * static_cast<double>(babies.size()) + giant_cost * static_cast<double>(giants.size());
 }
 
-RC_GTEST_PROP(BsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
-  const int slots = 64;
-  const auto rotations = *rc::gen::nonEmpty(rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots)));
+/// Every rotation in a block of its own choice.
+LinearMap spread_at_random(const std::set<int>& rotations) {
   LinearMap map;
   map.inputs = *rc::gen::inRange(1, 4);
   map.outputs = *rc::gen::inRange(1, 4);
   for (const int r : rotations) {
     map.blocks[{*rc::gen::inRange(0, map.outputs), *rc::gen::inRange(0, map.inputs)}][r] = {1.0};
   }
+  return map;
+}
+
+RC_GTEST_PROP(BsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
+  const int slots = 64;
+  const auto rotations = *rc::gen::nonEmpty(rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots)));
+  const LinearMap map = spread_at_random(rotations);
   const BsgsPlan plan = plan_bsgs(map, slots, {.baby = 1, .giant = 3});
   double best = std::numeric_limits<double>::infinity();
   for (int step = 1; step <= slots; ++step) {
@@ -175,12 +181,7 @@ std::optional<double> chained_cost_of(const LinearMap& map, int slots, const Bsg
 RC_GTEST_PROP(ChainedBsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
   const int slots = 64;
   const auto steps = *rc::gen::nonEmpty(rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots)));
-  LinearMap map;
-  map.inputs = *rc::gen::inRange(1, 4);
-  map.outputs = *rc::gen::inRange(1, 4);
-  for (const int r : steps) {
-    map.blocks[{*rc::gen::inRange(0, map.outputs), *rc::gen::inRange(0, map.inputs)}][r] = {1.0};
-  }
+  const LinearMap map = spread_at_random(steps);
   const StepCosts costs{.baby = 1, .giant = 3, .key = *rc::gen::element(0.0, 1.5, 6.0)};
   const BsgsPlan plan = plan_chained_bsgs(shape_of(map), slots, costs);
   std::optional<double> best;
