@@ -1,6 +1,7 @@
 #include <sys/mount.h>
 
 #include "base/folder_lock.h"
+#include "runtime/checkpoint_files.h"
 #include "tests/cli/killed_runs.h"
 
 // Runs with checkpoints that end suddenly: what the same command makes of it, as separate processes over files.
@@ -25,12 +26,12 @@ class CheckpointKill : public ::testing::Test {
     }
   }
   static bool has_value(const fs::path& folder) { return !value_in(folder).empty(); }
+  /// A value that the manifest names: a run may have been killed between writing one and saying so.
   static fs::path value_in(const fs::path& folder) {
     if (!fs::exists(folder / "manifest.hearth")) return {};
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      if (entry.path().extension() == ".hearth" && entry.path().filename() != "manifest.hearth") return entry.path();
-    }
-    return {};
+    const auto live = runtime::read_manifest(ContainerReader(folder / "manifest.hearth")).live;
+    if (live.empty()) return {};
+    return folder / ("value-" + std::to_string(live[0].input) + "-" + std::to_string(live[0].instruction) + ".hearth");
   }
 
   static KilledRuns* runs_;

@@ -44,9 +44,11 @@ Outcome run(NetworkMaker& make, const nn::Graph& graph, const CompileOptions& op
   out.predicted = out.compiled.server.prediction.output_error;
   out.signal = out.compiled.server.prediction.output_rms;
   const EncryptedRun encrypted(out.compiled);
+  // An rms of a few values scatters too much to be held between bounds: small outputs take more inputs.
+  constexpr double kValues = 64;
   double energy = 0, single = 0, count = 0;
-  for (int i = 0; i < 2; ++i) {
-    const nn::Tensor& x = calibration[static_cast<std::size_t>(i)];
+  for (std::size_t i = 0; i < 2 || (count < kValues && i < calibration.size()); ++i) {
+    const nn::Tensor& x = calibration[i];
     const nn::Tensor want = nn::run(graph, x);
     const auto result = encrypted.executor().run(encrypted.keys(), encrypted.encrypt(x));
     const std::vector<double> got = encrypted.decrypt(result);
@@ -70,8 +72,8 @@ void expect_precise(const Outcome& out, const std::string& what) {
   EXPECT_LT(out.rms, 0.01 * out.signal) << what << "\n" << out.compiled.dumps.at("activations");
   // The simulation knows the very inputs, so it brackets what encryption does more closely than the prediction.
   const double simulated = out.compiled.simulation.output_error;
-  EXPECT_LT(out.single, 2.5 * simulated) << what;
-  EXPECT_GT(out.single, simulated / 2.5) << what;
+  EXPECT_LT(out.single, 3 * simulated) << what;
+  EXPECT_GT(out.single, simulated / 3) << what;
 }
 
 TEST(ActivationNetwork, EveryActivationMatchesTheReference) {
