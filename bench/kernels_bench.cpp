@@ -11,6 +11,7 @@
 #include "bench/report.h"
 #include "ring/kernels/kernels.h"
 #include "ring/ntt.h"
+#include "ring/packed.h"
 #include "ring/poly.h"
 
 namespace hearth::ring {
@@ -91,6 +92,7 @@ std::vector<Case> products(Setup& s) {
       {"mul_scalar_us", 1000, 2 * n, [=](const Kernels& k) { k.mul_scalar(out, a0, w, w_shoup, kN, m); }},
       {"sub_mul_scalar_us", 1000, 3 * n, [=](const Kernels& k) { k.sub_mul_scalar(out, a0, b0, w, w_shoup, kN, m); }},
       {"automorphism_us", 1000, 2 * n, [=](const Kernels& k) { k.automorphism(out, a0, 5, kLogN); }},
+      {"unpack_us", 1000, n + static_cast<double>(packed_words(kN)), [=](const Kernels& k) { k.unpack(out, a0, kN); }},
       {"dot_3_us", 500, 7 * n, [=](const Kernels& k) { k.dot(out, a, b, 3, 0, false, kN, m); }},
       {"dot_8_us", 300, 17 * n, [=](const Kernels& k) { k.dot(out, a, b, 8, 0, false, kN, m); }},
       {"dot_8_runs_of_1024_us", 300, 9 * n, [=](const Kernels& k) { k.dot(out, a, b, 8, 10, false, kN, m); }},

@@ -168,7 +168,7 @@ void Evaluator::mul_by_i_inplace(Ciphertext& a) const {
   ring::for_each_limb(a.parts[0].limbs(), a.parts.size() * 2 * half, [&](std::size_t i) {
     const int prime = a.parts[0].basis()[i];
     const ring::Modulus& m = parameters_->ring().modulus(prime);
-    const std::uint32_t root = parameters_->ring().ntt(prime).roots[1];
+    const std::uint32_t root = parameters_->ring().ntt(prime).root(1).value;
     const std::uint32_t minus = m.q - root;
     for (ring::Poly& part : a.parts) {
       std::uint32_t* row = part.limb(i);

@@ -3,14 +3,22 @@
 #include <algorithm>
 #include <array>
 
+#include "base/dry_run.h"
 #include "base/error.h"
 #include "ring/limbs.h"
+#include "ring/packed.h"
 
 namespace hearth::ckks {
 namespace {
 
 /// Distance between rows of scratch beyond their length, so that rows do not fall on the same cache sets.
 constexpr std::size_t kRowPadding = 64;
+
+constexpr std::size_t kLineWords = 16;  // of a cache line
+
+/// Residues of a key that are read at a time, and how many such blocks ahead memory is asked for them: the products of
+/// a block take about as long as the next one takes to come.
+constexpr std::size_t kKeyBlock = 512, kBlocksAhead = 2;
 
 std::size_t pitch(const SwitchLayout& layout) { return layout.n() + kRowPadding; }
 
@@ -81,6 +89,31 @@ void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::u
     ring::copy_words(row, c.limb(j), layout.n());
     ring::kernels().ntt_inverse(row, layout.ntt(j));
   });
+}
+
+/// out (+)= sum_d digit_d * b_d on limb j of QP, unpacking the rows of b as it goes.
+void multiply_packed(const SwitchLayout& layout, const DigitRows& digits, const HeldRows& b, std::size_t j,
+                     std::uint32_t* out, bool accumulate) {
+  const ring::Kernels& k = ring::kernels();
+  const std::size_t n = layout.n(), count = digits.digits(), block = dry_run() ? n : std::min(n, kKeyBlock);
+  const std::size_t words = ring::packed_words(block);
+  Scratch<std::uint32_t> room(count * (block + kRowPadding));
+  std::vector<const std::uint32_t*> digit(count), key(count);
+  for (std::size_t from = 0; from < n; from += block) {
+    const bool asks = from + kBlocksAhead * block < n;
+    for (std::size_t d = 0; d < count; ++d) {
+      std::uint32_t* const unpacked = room.data() + d * (block + kRowPadding);
+      const std::uint32_t* const packed = b[d] + ring::packed_words(from);
+      k.unpack(unpacked, packed, block);
+      // After the loads that are waited for now, before the products.
+      for (std::size_t w = 0; asks && w < words; w += kLineWords) {
+        __builtin_prefetch(packed + kBlocksAhead * words + w, 0, 2);
+      }
+      key[d] = unpacked;
+      digit[d] = digits.row(j)[d] + from;
+    }
+    k.dot(out + from, digit.data(), key.data(), count, 0, accumulate, block, layout.modulus(j));
+  }
 }
 
 }  // namespace
@@ -197,20 +230,20 @@ void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const Sw
   const std::size_t count = digits.digits();
   const bool expands = key.a.empty();
   Scratch<std::uint32_t> expanded(expands ? count * pitch(layout) : 0);
-  std::vector<const std::uint32_t*> halves(2 * count);
+  std::vector<const std::uint32_t*> a(count), b(count);
   for (std::size_t d = 0; d < count; ++d) {
     std::uint32_t* row = expanded.data() + d * pitch(layout);
     if (expands) key.fill_a(layout.parameters(), d, layout.prime(j), row);
-    halves[count + d] = expands ? row : key.a[d].limb(limb);
+    a[d] = expands ? row : key.a[d].limb(limb);
   }
-  // Last, so that what comes from a tier, and is verified now, is still in the cache when it is used.
-  std::optional<HeldRows> held;
-  if (key.rows) held.emplace(*key.rows, limb, count);
-  for (std::size_t d = 0; d < count; ++d) halves[d] = held ? (*held)[d] : key.b[d].limb(limb);
-  const std::uint32_t* const* b = halves.data();
-  const std::uint32_t* const* a = b + count;
-  k.dot(out0, digits.row(j), b, count, 0, accumulate0, layout.n(), layout.modulus(j));
-  k.dot(out1, digits.row(j), a, count, 0, accumulate1, layout.n(), layout.modulus(j));
+  if (key.rows) {
+    // Now, so that what comes from a tier, and is verified here, is still in the cache when it is used.
+    multiply_packed(layout, digits, HeldRows(*key.rows, limb, count), j, out0, accumulate0);
+  } else {
+    for (std::size_t d = 0; d < count; ++d) b[d] = key.b[d].limb(limb);
+    k.dot(out0, digits.row(j), b.data(), count, 0, accumulate0, layout.n(), layout.modulus(j));
+  }
+  k.dot(out1, digits.row(j), a.data(), count, 0, accumulate1, layout.n(), layout.modulus(j));
 }
 
 void rotate_limb(const SwitchLayout& layout, const DigitRows& digits, const SwitchingKey& key, std::uint32_t g,

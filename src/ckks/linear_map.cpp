@@ -12,6 +12,7 @@
 #include "base/dry_run.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/scratch.h"
 
 namespace hearth::ckks {
 namespace {
@@ -220,7 +221,8 @@ Plaintext PreparedLinearMap::plaintext(std::size_t place) const {
   Plaintext out{ring::Poly(size, map_.basis, ring::Domain::kNtt), map_.plain_scale, true};
   for (std::size_t j = 0; j < map_.basis.size(); ++j) {
     const PackedDiagonals::Limb limb(diagonals_, j);
-    std::copy_n(limb[place], size, out.poly.limb(j));
+    Scratch<std::uint32_t> room(limb.room(size));
+    std::copy_n(limb.residues(place, 0, size, room.data()), size, out.poly.limb(j));
   }
   return out;
 }

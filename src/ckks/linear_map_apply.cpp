@@ -117,8 +117,11 @@ class PreparedRun {
     if (dry_run()) return count_terms(group, j);
     const std::size_t fitting = kBlockBytes / (2 * rows.size() * sizeof(std::uint32_t));
     const std::size_t block = std::min(n(), std::max(kMinBlock, std::bit_floor(fitting)));
+    std::size_t most = 0;  // terms of one step
+    for (std::size_t s = 0; s < sums_.size(); ++s) most = std::max(most, steps()[group.first_step + s].terms.size());
     ring::for_each_limb(n() / block, rows.size() * block, [&](std::size_t k) {
-      Operands operands;
+      Operands operands{
+          .c0 = {}, .c1 = {}, .diagonals = {}, .room = Scratch<std::uint32_t>(most * diagonals.room(block))};
       for (std::size_t s = 0; s < sums_.size(); ++s)
         sum_terms(group, rows, diagonals, s, j, k * block, block, operands);
     });
@@ -136,6 +139,7 @@ class PreparedRun {
   /// Working memory for sum_terms.
   struct Operands {
     std::vector<const std::uint32_t*> c0, c1, diagonals;
+    Scratch<std::uint32_t> room;  // for the diagonals of a step
   };
 
   /// Adds the group's terms of sum s on `count` coefficients from `from` on; one dot product for each length of
@@ -150,12 +154,14 @@ class PreparedRun {
       const std::size_t size = diagonals_.size(terms[t].place);
       const int run = std::countr_zero(n()) - std::countr_zero(size);
       operands.c0.clear(), operands.c1.clear(), operands.diagonals.clear();
+      std::uint32_t* room = operands.room.data();
       for (; t < terms.size() && diagonals_.size(terms[t].place) == size; ++t) {
         const std::size_t position = group.position[run_.index(terms[t].input, terms[t].baby)];
         if (position == kNone || rows[position].c0 == nullptr) continue;
         operands.c0.push_back(rows[position].c0 + from);
         operands.c1.push_back(rows[position].c1 + from);
-        operands.diagonals.push_back(diagonals[terms[t].place] + (from >> run));
+        operands.diagonals.push_back(diagonals.residues(terms[t].place, from >> run, count >> run, room));
+        room += diagonals.room(count >> run);
       }
       const std::size_t products = operands.diagonals.size();
       if (products == 0 && accumulate) continue;

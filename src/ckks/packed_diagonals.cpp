@@ -6,6 +6,7 @@
 
 #include "base/dry_run.h"
 #include "base/parallel.h"
+#include "ring/kernels/kernels.h"
 
 namespace hearth::ckks {
 
@@ -36,8 +37,10 @@ void PackedDiagonals::fill(const Fill& fill, std::size_t recipe_bytes) {
   if (dry_run()) {
     recipe.dry_seconds = (DryRun::seconds() - start) / static_cast<double>(limbs_);
   } else {
-    recipe.make = [fill, offsets = offsets_, n = n_](std::size_t j, std::span<std::uint32_t* const> rows) {
-      for (std::size_t d = 0; d < offsets.size(); ++d) fill(d, j, rows[offsets[d] / n] + offsets[d] % n);
+    recipe.make = [fill, offsets = offsets_, n = n_](std::size_t j, std::size_t row, std::uint32_t* out) {
+      for (std::size_t d = 0; d < offsets.size(); ++d) {
+        if (offsets[d] / n == row) fill(d, j, out + offsets[d] % n);
+      }
     };
   }
   store_->learn(*source_, std::move(recipe));
@@ -45,6 +48,16 @@ void PackedDiagonals::fill(const Fill& fill, std::size_t recipe_bytes) {
 
 PackedDiagonals::Limb::Limb(const PackedDiagonals& all, std::size_t j) : all_(all), limb_(j) {
   if (all.source_) held_.emplace(*all.source_, j, all.rows());
+}
+
+const std::uint32_t* PackedDiagonals::Limb::residues(std::size_t diagonal, std::size_t from, std::size_t count,
+                                                     std::uint32_t* room) const {
+  const std::size_t offset = all_.offsets_[diagonal] + from;
+  if (!held_) return all_.data_.data() + limb_ * all_.words_ + offset;
+  const std::size_t within = offset % all_.n_, skipped = within % ring::kPackGroup;
+  ring::kernels().unpack(room, (*held_)[offset / all_.n_] + ring::packed_words(within - skipped),
+                         std::max(count, ring::kPackGroup));
+  return room + skipped;
 }
 
 }  // namespace hearth::ckks

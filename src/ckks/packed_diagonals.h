@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "ckks/row_source.h"
+#include "ring/packed.h"
 
 namespace hearth::ckks {
 
@@ -41,11 +43,10 @@ class PackedDiagonals {
   class Limb {
    public:
     Limb(const PackedDiagonals& all, std::size_t j);
-    const std::uint32_t* operator[](std::size_t diagonal) const {
-      const std::size_t offset = all_.offsets_[diagonal];
-      if (held_) return (*held_)[offset / all_.n_] + offset % all_.n_;
-      return all_.data_.data() + limb_ * all_.words_ + offset;
-    }
+    /// Residues [from, from + count) of a diagonal; count is a power of two, from a multiple of it. Where they lie, or
+    /// in `room` of room(count) words.
+    const std::uint32_t* residues(std::size_t diagonal, std::size_t from, std::size_t count, std::uint32_t* room) const;
+    std::size_t room(std::size_t count) const { return held_ ? std::max(count, ring::kPackGroup) : 0; }
 
    private:
     const PackedDiagonals& all_;

@@ -71,12 +71,17 @@ class Powers {
   /// B_i from its two halves, the larger one first.
   Ciphertext make(int i) {
     const int a = (i + 1) / 2, b = i / 2;
-    const int level = std::min(get(a).level, get(b).level);
-    const Ciphertext left = at_level(a, level);
-    Ciphertext product = a == b ? evaluator_.square(left) : evaluator_.multiply(left, at_level(b, level));
+    Ciphertext product = a == b ? evaluator_.square(get(a)) : multiply(a, b);
     if (basis_ == PolynomialBasis::kChebyshev) complete_chebyshev(product, a - b);
     evaluator_.relinearize_rescale_inplace(product);
     return product;
+  }
+
+  Ciphertext multiply(int a, int b) {
+    const Ciphertext &left = get(a), &right = get(b);
+    if (left.level > right.level) return evaluator_.multiply(at_level(a, right.level), right);
+    if (left.level < right.level) return evaluator_.multiply(left, at_level(b, left.level));
+    return evaluator_.multiply(left, right);
   }
 
   /// T_(a + b) = 2 T_a T_b - T_(a - b), on the product before it is rescaled.
@@ -120,12 +125,17 @@ class Evaluation {
     const int split = static_cast<int>(std::bit_floor(static_cast<unsigned>(degree)));
     const auto [quotient, remainder] = divide(p, split, basis_);
     if (degree_of(quotient) == 0) return constant_quotient(quotient[0], split, remainder, level, scale);
-    const Ciphertext power = powers_.at_level(split, level);
-    const Ciphertext factor = rescaled(quotient, level, scale / power.scale);
-    Ciphertext product = evaluator_.multiply(factor, power);
-    product.scale = scale;
+    Ciphertext product = times_power(quotient, split, level, scale);
     if (degree_of(remainder) > 0 || !is_zero(remainder[0]))
       evaluator_.add_inplace(product, unscaled(remainder, level, scale));
+    return product;
+  }
+
+  /// p(x) B_split(x) at `level` with exactly `scale`, where one rescaling is still to come.
+  Ciphertext times_power(const Coefficients& p, int split, int level, double scale) {
+    const Ciphertext factor = rescaled(p, level, scale / powers_.get(split).scale);
+    Ciphertext product = evaluator_.multiply(factor, powers_.at_level(split, level));
+    product.scale = scale;
     return product;
   }
 

@@ -9,24 +9,25 @@
 
 namespace hearth::ckks {
 
-/// Rows of n residues that lie outside of any Poly, grouped by limb, perhaps on storage slower than memory: halves of
-/// evaluation keys (row d of limb j is digit d modulo the key's j-th prime) and encoded diagonals (packed one after the
-/// other, see PreparedLinearMap). Thread safe.
+/// Rows of n residues, a multiple of ring::kPackGroup, that lie outside of any Poly, grouped by limb, perhaps on
+/// storage slower than memory: halves of evaluation keys (row d of limb j is digit d modulo the key's j-th prime) and
+/// encoded diagonals (one after the other, see PackedDiagonals). Bytes are what such storage has few of, so rows are
+/// packed (ring/packed.h). Thread safe.
 class RowSource {
  public:
   virtual ~RowSource() = default;
   virtual std::size_t limbs() const = 0;
   virtual std::size_t rows() const = 0;  ///< of every limb
-  /// Points `out` at the first out.size() <= rows() rows of a limb, waiting until they are there. They stay until
-  /// release(limb), once for each acquire(). Throws what kept them from coming.
+  /// Points `out` at the first out.size() <= rows() packed rows of a limb, waiting until they are there. They stay
+  /// until release(limb), once for each acquire(). Throws what kept them from coming.
   virtual void acquire(std::size_t limb, std::span<const std::uint32_t*> out) const = 0;
   virtual void release(std::size_t limb) const noexcept = 0;
 };
 
 /// How rows can be made anew that are not worth keeping.
 struct RowRecipe {
-  /// Writes all rows of a limb; several limbs at once.
-  std::function<void(std::size_t limb, std::span<std::uint32_t* const> rows)> make;
+  /// Writes one row of a limb, not packed; the end of the last row may be left as it is. Several at once.
+  std::function<void(std::size_t limb, std::size_t row, std::uint32_t* out)> make;
   std::size_t bytes = 0;   ///< of memory that `make` needs for as long as it exists
   double dry_seconds = 0;  ///< for one limb, as DryRun counts
 };

@@ -11,28 +11,31 @@ namespace {
 constexpr int kMinLogN = 1;
 constexpr int kMaxLogN = 17;
 
+struct Powers {
+  Buffer<std::uint32_t> roots, companions;
+};
+
 /// roots[brv(e)] = psi^e for e < 2^log_n, and the companions.
-void fill_powers(Buffer<std::uint32_t>& roots, Buffer<std::uint32_t>& companions, int log_n, std::uint32_t psi,
-                 const Modulus& m) {
+Powers powers_of(int log_n, std::uint32_t psi, const Modulus& m) {
   const std::size_t n = std::size_t{1} << log_n;
-  roots = Buffer<std::uint32_t>(n);
-  companions = Buffer<std::uint32_t>(n);
+  Powers out{Buffer<std::uint32_t>(n), Buffer<std::uint32_t>(n)};
   std::uint32_t power = 1;
   std::size_t reversed = 0;
   for (std::size_t e = 0; e < n; ++e) {
-    roots[reversed] = power;
-    companions[reversed] = shoup(power, m);
+    out.roots[reversed] = power;
+    out.companions[reversed] = shoup(power, m);
     power = mul_mod(power, psi, m);
     // Adds one to a number whose bits are reversed: the carry runs from the top bit down.
     std::size_t bit = n >> 1;
     for (; reversed & bit; bit >>= 1) reversed ^= bit;
     reversed |= bit;
   }
+  return out;
 }
 
 /// See NttTables::tail_roots.
-Buffer<std::uint32_t> tail_copy(const Buffer<std::uint32_t>& roots, const Buffer<std::uint32_t>& companions) {
-  const std::size_t rows = roots.size() / 16, blocks = roots.size() / NttTables::kTailBlock;
+Buffer<std::uint32_t> tail_of(const Powers& all) {
+  const std::size_t rows = all.roots.size() / 16, blocks = all.roots.size() / NttTables::kTailBlock;
   Buffer<std::uint32_t> tail(blocks * NttTables::kTailWords);
   std::uint32_t* out = tail.data();
   for (std::size_t block = 0; block < blocks; ++block) {
@@ -41,12 +44,20 @@ Buffer<std::uint32_t> tail_copy(const Buffer<std::uint32_t>& roots, const Buffer
       const std::size_t j = v - (std::size_t{1} << stage);
       for (std::size_t r = 0; r < 16; ++r) {
         const std::size_t node = ((rows + 16 * block + r) << stage) + j;
-        out[r] = roots[node];
-        out[16 + r] = companions[node];
+        out[r] = all.roots[node];
+        out[16 + r] = all.companions[node];
       }
     }
   }
   return tail;
+}
+
+/// See NttTables::roots.
+Buffer<std::uint32_t> head_of(const Buffer<std::uint32_t>& all) {
+  const std::size_t count = all.size() < NttTables::kTailBlock ? all.size() : all.size() / 8;
+  Buffer<std::uint32_t> head(count);
+  std::copy_n(all.data(), count, head.data());
+  return head;
 }
 
 }  // namespace
@@ -56,14 +67,28 @@ NttTables::NttTables(int log_n_, const Modulus& m, std::uint32_t psi_) : log_n(l
           "the transform's length must be 2^{} to 2^{}, got 2^{}", kMinLogN, kMaxLogN, log_n);
   require(psi < m.q && pow_mod(psi, std::uint64_t{1} << log_n, m) == m.q - 1, ErrorKind::kInvalidArgument,
           "{} is not a primitive 2^{}-th root of unity modulo {}", psi, log_n + 1, m.q);
-  fill_powers(roots, roots_shoup, log_n, psi, m);
-  fill_powers(inverse_roots, inverse_roots_shoup, log_n, inv_mod(psi, m), m);
+  const auto fill = [&](std::uint32_t base, auto& head, auto& companions, auto& tail) {
+    const Powers all = powers_of(log_n, base, m);
+    head = head_of(all.roots);
+    companions = head_of(all.companions);
+    tail = tail_of(all);
+  };
+  fill(psi, roots, roots_shoup, tail_roots);
+  fill(inv_mod(psi, m), inverse_roots, inverse_roots_shoup, inverse_tail_roots);
   n_inverse = inv_mod(static_cast<std::uint32_t>(std::size_t{1} << log_n), m);
   n_inverse_shoup = shoup(n_inverse, m);
   n_inverse_root = mul_mod(n_inverse, inverse_roots[1], m);
   n_inverse_root_shoup = shoup(n_inverse_root, m);
-  tail_roots = tail_copy(roots, roots_shoup);
-  inverse_tail_roots = tail_copy(inverse_roots, inverse_roots_shoup);
+}
+
+NttTables::Root NttTables::find(const Buffer<std::uint32_t>& head, const Buffer<std::uint32_t>& companions,
+                                const Buffer<std::uint32_t>& tail, std::size_t node) {
+  if (node < head.size()) return {head[node], companions[node]};
+  const std::size_t rows = head.size() / 2;
+  const auto stage = static_cast<std::size_t>(std::bit_width(node / rows) - 1);
+  const std::size_t row = (node >> stage) - rows, vector = (std::size_t{1} << stage) + node % (std::size_t{1} << stage);
+  const std::uint32_t* const at = tail.data() + row / 16 * kTailWords + (vector - 1) * 32 + row % 16;
+  return {at[0], at[16]};
 }
 
 std::uint32_t find_primitive_root(int log_n, const Modulus& m) {

@@ -12,11 +12,14 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/scratch.h"
+#include "ring/packed.h"
 
 namespace hearth::runtime {
 namespace {
 
 constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
+
+constexpr std::size_t kPage = 4096;  // what tiers align to
 
 // Working memory is cut from chunks in blocks of many sizes, between which gaps remain.
 constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
@@ -81,6 +84,13 @@ double moving_seconds(const memory::Plan& plan) {
 std::uint32_t number_of(const ckks::RowSource& source) { return dynamic_cast<const StoredRows&>(source).number(); }
 
 }  // namespace
+
+Residency::Residency(std::size_t row_words)
+    : row_words_(row_words),
+      row_bytes_((ring::packed_words(row_words) * sizeof(std::uint32_t) + kPage - 1) / kPage * kPage) {
+  require(row_words % ring::kPackGroup == 0, ErrorKind::kInvalidArgument,
+          "rows of {} residues cannot be stored: their number must be a multiple of {}", row_words, ring::kPackGroup);
+}
 
 Residency::~Residency() = default;
 
@@ -246,9 +256,11 @@ void Residency::plan_with_recipes(std::uint64_t least) {
 
 void Residency::make_rows(std::uint32_t object, std::span<std::byte* const> rows) const {
   const auto [source, limb] = made_from_.at(object);
-  std::vector<std::uint32_t*> words;
-  for (std::byte* row : rows) words.push_back(reinterpret_cast<std::uint32_t*>(row));
-  recipes_.at(source).make(limb, words);
+  Scratch<std::uint32_t> words(row_words_);
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    recipes_.at(source).make(limb, r, words.data());
+    ring::pack_words(reinterpret_cast<std::uint32_t*>(rows[r]), words.data(), row_words_);
+  }
 }
 
 void Residency::plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
@@ -282,8 +294,15 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, std
 void Residency::put_rows(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows) {
   const std::uint32_t number = number_of(source), used = rows_used_[number][limb];
   if (used == 0) return;
+  const std::size_t pitch = row_bytes_ / sizeof(std::uint32_t), packed = ring::packed_words(row_words_);
+  Scratch<std::uint32_t> words(used * pitch);
   std::vector<const std::byte*> bytes;
-  for (const std::uint32_t* row : rows.first(used)) bytes.push_back(reinterpret_cast<const std::byte*>(row));
+  for (std::size_t r = 0; r < used; ++r) {
+    std::uint32_t* const out = words.data() + r * pitch;
+    ring::pack_words(out, rows[r], row_words_);
+    std::fill(out + packed, out + pitch, 0);
+    bytes.push_back(reinterpret_cast<const std::byte*>(out));
+  }
   store_->put(object_of(number, limb), bytes);
 }
 
@@ -299,7 +318,7 @@ std::shared_ptr<const ckks::RowSource> Residency::place(std::size_t limbs, std::
 
 void Residency::put(const ckks::RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) {
   if (dry_run()) return;
-  const std::size_t n = row_bytes_ / sizeof(std::uint32_t), whole = words.size() / n;
+  const std::size_t n = row_words_, whole = words.size() / n;
   std::vector<const std::uint32_t*> rows;
   for (std::size_t r = 0; r < whole; ++r) rows.push_back(words.data() + r * n);
   Buffer<std::uint32_t> last;
@@ -321,7 +340,7 @@ void Residency::learn(const ckks::RowSource& place, ckks::RowRecipe recipe) {
     found->second.make = std::move(recipe.make);
     return;
   }
-  const std::uint64_t rows = place.limbs() * place.rows() * row_bytes_;
+  const std::uint64_t rows = std::uint64_t{place.limbs()} * place.rows() * row_bytes_;
   if (recipe.bytes * kRecipeShare <= rows) recipes_[number] = std::move(recipe);
 }
 

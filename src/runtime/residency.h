@@ -29,7 +29,7 @@ struct MemoryForecast {
   std::uint64_t working_bytes = 0;        ///< most that live ciphertexts and what is between them take
   std::uint64_t store_bytes = 0;          ///< for keys and plaintexts
   std::uint64_t recipe_bytes = 0;         ///< for making plaintexts anew, if the plan does; not part of the others
-  /// Bytes of all objects that the program uses, by class.
+  /// Bytes of all objects that the program uses, by class; keys and plaintexts packed.
   std::array<std::uint64_t, memory::kObjectClasses> working_set{};
   std::string tier;  ///< its name; empty without
   bool emulated = false;
@@ -46,7 +46,8 @@ struct MemoryForecast {
 /// thread, runs are one at a time; rows may be acquired by any thread.
 class Residency : public ckks::RowStore {
  public:
-  explicit Residency(std::size_t row_words) : row_bytes_(row_words * sizeof(std::uint32_t)) {}
+  /// `row_words`: residues of a row, a multiple of ring::kPackGroup.
+  explicit Residency(std::size_t row_words);
   ~Residency() override;
 
   /// Rows of a new source; it outlives this object but cannot be used without it.
@@ -69,7 +70,7 @@ class Residency : public ckks::RowStore {
   const memory::AccessSequence& sequence() const { return sequence_; }
   const memory::Plan& residency_plan() const { return plan_; }
 
-  /// Contents of one limb of a source: its rows. What no instruction uses is let go.
+  /// Contents of one limb of a source: its rows, not packed. What no instruction uses is let go.
   void put_rows(const ckks::RowSource& source, std::size_t limb, std::span<const std::uint32_t* const> rows);
 
   std::shared_ptr<const ckks::RowSource> place(std::size_t limbs, std::size_t rows) override;
@@ -98,7 +99,7 @@ class Residency : public ckks::RowStore {
   std::uint64_t share_memory(const MemoryOptions& options, std::uint64_t process_bytes, std::uint64_t fixed_bytes);
   memory::AccessSequence tail(std::size_t first) const;
 
-  std::size_t row_bytes_;
+  std::size_t row_words_, row_bytes_;                           // row_bytes_: packed, in whole pages
   std::vector<memory::ObjectClass> kinds_;                      // by source
   std::vector<std::vector<std::uint32_t>> rows_used_;           // by source and limb
   std::vector<std::vector<std::uint32_t>> objects_;             // by source and limb

@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "ckks/linear_map_streamed.h"
+#include "ring/kernels/kernels.h"
 #include "tests/base/expect_error.h"
 #include "tests/ckks/maps.h"
 #include "tests/ckks/party.h"
@@ -36,7 +37,13 @@ void expect_filled(const PackedDiagonals& diagonals) {
   for (std::size_t j = 0; j < diagonals.limbs(); ++j) {
     const PackedDiagonals::Limb limb(diagonals, j);
     for (std::size_t d = 0; d < diagonals.count(); ++d) {
-      for (std::size_t i = 0; i < diagonals.size(d); ++i) ASSERT_EQ(limb[d][i], word_of(d, j, i)) << d << " " << i;
+      for (std::size_t count = 1; count <= diagonals.size(d); count *= 2) {
+        for (std::size_t from = 0; from < diagonals.size(d); from += count) {
+          std::vector<std::uint32_t> room(limb.room(count));
+          const std::uint32_t* const words = limb.residues(d, from, count, room.data());
+          for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(words[i], word_of(d, j, from + i)) << d << " " << from + i;
+        }
+      }
     }
   }
 }
@@ -64,11 +71,11 @@ TEST(PackedDiagonals, CanBeMadeAnew) {
     for (const std::size_t size : sizes) words += size;
     for (std::size_t j = 0; j < 3; ++j) {
       std::vector<std::uint32_t> made(place.rows() * kN);
-      std::vector<std::uint32_t*> rows;
-      for (std::size_t r = 0; r < place.rows(); ++r) rows.push_back(made.data() + r * kN);
-      shelf.recipes()[0].make(j, rows);
+      for (std::size_t r = 0; r < place.rows(); ++r) shelf.recipes()[0].make(j, r, made.data() + r * kN);
       const HeldRows held(place, j, place.rows());
-      for (std::size_t w = 0; w < words; ++w) ASSERT_EQ(made[w], held[w / kN][w % kN]) << w;
+      std::vector<std::uint32_t> put(place.rows() * kN);
+      for (std::size_t r = 0; r < place.rows(); ++r) ring::kernels().unpack(put.data() + r * kN, held[r], kN);
+      for (std::size_t w = 0; w < words; ++w) ASSERT_EQ(made[w], put[w]) << w;
     }
   }
 }

@@ -11,6 +11,7 @@
 
 #include "ckks/keys.h"
 #include "ckks/row_source.h"
+#include "ring/packed.h"
 
 namespace hearth::ckks::testing {
 
@@ -28,9 +29,9 @@ class ShelfRows final : public RowSource {
   void acquire(std::size_t limb, std::span<const std::uint32_t*> out) const override {
     const std::lock_guard lock(mutex_);
     EXPECT_LE(out.size(), rows_);
-    EXPECT_LE(out.size() * n_, kept_.at(limb).size()) << "limb " << limb << " was never put";
+    EXPECT_LE(out.size() * ring::packed_words(n_), kept_.at(limb).size()) << "limb " << limb << " was never put";
     if (holders_[limb]++ == 0) out_[limb] = kept_[limb];
-    for (std::size_t r = 0; r < out.size(); ++r) out[r] = out_[limb].data() + r * n_;
+    for (std::size_t r = 0; r < out.size(); ++r) out[r] = out_[limb].data() + r * ring::packed_words(n_);
     ++acquired_;
   }
   void release(std::size_t limb) const noexcept override {
@@ -41,9 +42,11 @@ class ShelfRows final : public RowSource {
 
   /// The last row is filled up with zeros.
   void put(std::size_t limb, std::span<const std::uint32_t> words) {
+    std::vector<std::uint32_t> all(words.begin(), words.end());
+    all.resize(rows_ * n_);
     const std::lock_guard lock(mutex_);
-    kept_.at(limb).assign(words.begin(), words.end());
-    kept_[limb].resize(rows_ * n_);
+    kept_.at(limb).resize(ring::packed_words(all.size()));
+    ring::pack_words(kept_[limb].data(), all.data(), all.size());
   }
 
   int held() const {

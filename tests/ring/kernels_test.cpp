@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "ring/ntt.h"
+#include "ring/packed.h"
 
 namespace hearth::ring {
 namespace {
@@ -121,6 +122,35 @@ TEST_P(KernelsTest, MulScalarAcceptsAnyWord) {
                     [&](auto* out, const auto* x) { kernels_->mul_scalar(out, x, w, shoup(w, m), n, m); });
     }
   });
+}
+
+/// Bit by bit: word 240 + lane of a group is spread over the top bits of the 15 words above it in its column.
+TEST_P(KernelsTest, UnpackWhatWasPacked) {
+  for (const std::size_t n : {std::size_t{256}, std::size_t{512}, std::size_t{1} << 13}) {
+    const std::size_t offset = n / 256 % 3;
+    const Vector words = random_vector(n, std::uint64_t{1} << 30);
+    Vector packed(packed_words(n) + offset + 1, kGuard);
+    pack_words(packed.data() + offset, words.data(), n);
+    EXPECT_EQ(packed.back(), kGuard);
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t group = i / 256, row = i % 256 / 16, lane = i % 16;
+      const std::uint32_t* const column = packed.data() + offset + 240 * group + lane;
+      for (std::size_t bit = 0; bit < 30; ++bit) {
+        const std::uint32_t stored = row < 15 ? column[16 * row] >> bit : column[bit / 2 * 16] >> (30 + bit % 2);
+        ASSERT_EQ(stored & 1, words[i] >> bit & 1) << "bit " << bit << " of word " << i;
+      }
+    }
+    Vector out(n + offset + 1, kGuard);
+    kernels_->unpack(out.data() + offset, packed.data() + offset, n);
+    EXPECT_EQ(out.back(), kGuard);
+    EXPECT_EQ(Vector(out.begin() + static_cast<std::ptrdiff_t>(offset), out.end() - 1), words);
+    // Bits that no residue has are not kept, and reach no other word.
+    Vector dirty = words;
+    for (std::size_t i = 0; i < n; i += 3) dirty[i] |= 3U << 30;
+    pack_words(packed.data() + offset, dirty.data(), n);
+    kernels_->unpack(out.data() + offset, packed.data() + offset, n);
+    EXPECT_EQ(Vector(out.begin() + static_cast<std::ptrdiff_t>(offset), out.end() - 1), words);
+  }
 }
 
 TEST_P(KernelsTest, SubMulScalar) {

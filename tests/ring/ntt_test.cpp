@@ -178,15 +178,20 @@ TEST_P(Ntt, WorksOnUnalignedArrays) {
 }
 
 TEST(NttTables, HoldThePowersInBitReversedOrder) {
-  constexpr int kLogN = 6;
-  const NttTables t = make_tables(kLogN, 786433);
-  for (std::size_t i = 0; i < 64; ++i) {
-    EXPECT_EQ(t.roots[i], pow_mod(t.psi, bit_reverse(i, kLogN), t.modulus));
-    EXPECT_EQ(mul_mod(t.roots[i], t.inverse_roots[i], t.modulus), 1U);
-    EXPECT_EQ(t.roots_shoup[i], shoup(t.roots[i], t.modulus));
-    EXPECT_EQ(t.inverse_roots_shoup[i], shoup(t.inverse_roots[i], t.modulus));
+  for (const int log_n : {1, 6, 7, 8, 11}) {
+    const NttTables t = make_tables(log_n, 786433);
+    const std::size_t n = std::size_t{1} << log_n;
+    for (std::size_t i = 1; i < n; ++i) {
+      const auto [root, companion] = t.root(i);
+      const auto [inverse, inverse_companion] = t.inverse_root(i);
+      ASSERT_EQ(root, pow_mod(t.psi, bit_reverse(i, log_n), t.modulus)) << "node " << i << " of " << n;
+      ASSERT_EQ(mul_mod(root, inverse, t.modulus), 1U);
+      ASSERT_EQ(companion, shoup(root, t.modulus));
+      ASSERT_EQ(inverse_companion, shoup(inverse, t.modulus));
+    }
+    EXPECT_EQ(mul_mod(t.n_inverse, static_cast<std::uint32_t>(n), t.modulus), 1U);
+    EXPECT_EQ(t.roots.size(), n < NttTables::kTailBlock ? n : n / 8) << "the rest is in the tail";
   }
-  EXPECT_EQ(mul_mod(t.n_inverse, 64, t.modulus), 1U);
 }
 
 TEST(NttTables, RefuseWrongRoots) {

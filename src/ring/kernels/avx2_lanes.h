@@ -36,6 +36,16 @@ struct Lanes {
   HEARTH_INLINE static Vec mul_low(Vec a, Vec b) { return _mm256_mullo_epi32(a, b); }
   HEARTH_INLINE static Vec permute(Vec v, Vec index) { return _mm256_permutevar8x32_epi32(v, index); }
 
+  HEARTH_INLINE static Vec bit_and(Vec a, Vec b) { return _mm256_and_si256(a, b); }
+  template <int kBits>
+  HEARTH_INLINE static Vec shift_right32(Vec a) {
+    return _mm256_srli_epi32(a, kBits);
+  }
+  template <int kBits>
+  HEARTH_INLINE static Vec shift_left32(Vec a) {
+    return _mm256_slli_epi32(a, kBits);
+  }
+
   HEARTH_INLINE static Vec add64(Vec a, Vec b) { return _mm256_add_epi64(a, b); }
   /// 64-bit products of the even lanes.
   HEARTH_INLINE static Vec mul_even(Vec a, Vec b) { return _mm256_mul_epu32(a, b); }

@@ -35,6 +35,16 @@ struct Lanes {
   HEARTH_INLINE static Vec mul_low(Vec a, Vec b) { return _mm512_mullo_epi32(a, b); }
   HEARTH_INLINE static Vec permute(Vec v, Vec index) { return _mm512_permutexvar_epi32(index, v); }
 
+  HEARTH_INLINE static Vec bit_and(Vec a, Vec b) { return _mm512_and_si512(a, b); }
+  template <int kBits>
+  HEARTH_INLINE static Vec shift_right32(Vec a) {
+    return _mm512_srli_epi32(a, kBits);
+  }
+  template <int kBits>
+  HEARTH_INLINE static Vec shift_left32(Vec a) {
+    return _mm512_slli_epi32(a, kBits);
+  }
+
   HEARTH_INLINE static Vec add64(Vec a, Vec b) { return _mm512_add_epi64(a, b); }
   /// 64-bit products of the even lanes.
   HEARTH_INLINE static Vec mul_even(Vec a, Vec b) { return _mm512_mul_epu32(a, b); }

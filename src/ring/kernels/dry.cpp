@@ -10,9 +10,10 @@ namespace {
 // scales what comes out.
 constexpr double kButterfly = 0.08e-9;  // and level of a transform
 constexpr double kPass = 0.15e-9;       // reading two words, writing one
-constexpr double kTerm = 0.18e-9;        // of a dot product
-constexpr double kConvert = 0.05e-9;     // one source word for one target word
+constexpr double kTerm = 0.18e-9;       // of a dot product
+constexpr double kConvert = 0.05e-9;    // one source word for one target word
 constexpr double kPermute = 0.15e-9;
+constexpr double kUnpack = 0.05e-9;
 
 void transform(const NttTables& t) {
   const auto n = static_cast<double>(std::size_t{1} << t.log_n);
@@ -38,6 +39,7 @@ void dot(std::uint32_t*, const std::uint32_t* const*, const std::uint32_t* const
 void base_convert(std::uint32_t* const*, const std::uint32_t* const*, const BaseConvertView& view, std::size_t n) {
   add_dry_seconds(kConvert * static_cast<double>(n) * static_cast<double>(view.k * view.m));
 }
+void unpack(std::uint32_t*, const std::uint32_t*, std::size_t n) { add_dry_seconds(kUnpack * static_cast<double>(n)); }
 void automorphism(std::uint32_t*, const std::uint32_t*, std::uint32_t, int log_n) {
   add_dry_seconds(kPermute * static_cast<double>(std::size_t{1} << log_n));
 }
@@ -56,6 +58,7 @@ const Kernels& dry_kernels() {
                                     .sub_mul_scalar = sub_mul_scalar,
                                     .dot = dot,
                                     .base_convert = base_convert,
+                                    .unpack = unpack,
                                     .automorphism = automorphism};
   return table;
 }

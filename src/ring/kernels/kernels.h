@@ -57,6 +57,9 @@ struct Kernels {
   /// p_j. k <= 48. Outputs must not alias inputs.
   void (*base_convert)(std::uint32_t* const* out, const std::uint32_t* const* in, const BaseConvertView& view,
                        std::size_t n);
+  /// The inverse of pack_words (ring/packed.h): n words, a multiple of kPackGroup, from packed_words(n). out must not
+  /// alias in.
+  void (*unpack)(std::uint32_t* out, const std::uint32_t* in, std::size_t n);
   /// Automorphism X -> X^g on values in NTT order (bit-reversed, see NttTables): out[i] = in[j(i)] where
   /// 2 brv(j) + 1 = g (2 brv(i) + 1) mod 2n. g odd. out must not alias in.
   void (*automorphism)(std::uint32_t* out, const std::uint32_t* in, std::uint32_t g, int log_n);

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "ring/kernels/tables.h"
+#include "ring/packed.h"
 
 namespace hearth::ring {
 namespace {
@@ -42,7 +43,7 @@ void ntt_forward(u32* x, const NttTables& t) {
   const u32 q = t.modulus.q;
   for (std::size_t blocks = 1, half = n / 2; half > 0; blocks *= 2, half /= 2) {
     for (std::size_t b = 0; b < blocks; ++b) {
-      const u32 w = t.roots[blocks + b], w_shoup = t.roots_shoup[blocks + b];
+      const auto [w, w_shoup] = t.root(blocks + b);
       u32* lower = x + 2 * half * b;
       u32* upper = lower + half;
       for (std::size_t i = 0; i < half; ++i) {
@@ -63,7 +64,7 @@ void ntt_inverse(u32* x, const NttTables& t) {
   const u32 q = t.modulus.q;
   for (std::size_t blocks = n / 2, half = 1; blocks > 0; blocks /= 2, half *= 2) {
     for (std::size_t b = 0; b < blocks; ++b) {
-      const u32 w = t.inverse_roots[blocks + b], w_shoup = t.inverse_roots_shoup[blocks + b];
+      const auto [w, w_shoup] = t.inverse_root(blocks + b);
       u32* lower = x + 2 * half * b;
       u32* upper = lower + half;
       for (std::size_t i = 0; i < half; ++i) {
@@ -143,6 +144,20 @@ std::size_t bit_reverse(std::size_t x, int bits) {
   return ((r >> 16) | (r << 16)) >> (32 - bits);
 }
 
+void unpack(u32* out, const u32* in, std::size_t n) {
+  for (std::size_t from = 0; from < n; from += kPackGroup, out += kPackGroup, in += packed_words(kPackGroup)) {
+    u32 last[kPackLanes] = {};
+    for (std::size_t row = 0; row < kPackRows; ++row) {
+      for (std::size_t lane = 0; lane < kPackLanes; ++lane) {
+        const u32 word = in[kPackLanes * row + lane];
+        out[kPackLanes * row + lane] = word & kPackMask;
+        last[lane] |= (word >> kPackBits) << (2 * row);
+      }
+    }
+    std::copy_n(last, kPackLanes, out + packed_words(kPackGroup));
+  }
+}
+
 void automorphism(u32* out, const u32* in, u32 g, int log_n) {
   const std::size_t n = std::size_t{1} << log_n;
   if (n == 1) {
@@ -158,8 +173,8 @@ void automorphism(u32* out, const u32* in, u32 g, int log_n) {
 }  // namespace
 
 const Kernels& scalar_kernels() {
-  static constexpr Kernels table{"scalar", ntt_forward, ntt_inverse,    add, sub,          negate,
-                                 mul,      mul_scalar,  sub_mul_scalar, dot, base_convert, automorphism};
+  static constexpr Kernels table{"scalar",   ntt_forward,    ntt_inverse, add,          sub,    negate,      mul,
+                                 mul_scalar, sub_mul_scalar, dot,         base_convert, unpack, automorphism};
   return table;
 }
 

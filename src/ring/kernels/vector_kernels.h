@@ -6,6 +6,7 @@
 #include "ring/kernels/modular.h"
 #include "ring/kernels/sums.h"
 #include "ring/kernels/tables.h"
+#include "ring/packed.h"
 
 namespace hearth::ring {
 
@@ -93,6 +94,22 @@ struct VectorKernels {
     (n % kLanes == 0 ? BaseConversion<S>::run : scalar_kernels().base_convert)(out, in, view, n);
   }
 
+  static void unpack(std::uint32_t* out, const std::uint32_t* in, std::size_t n) {
+    const Vec mask = S::broadcast(kPackMask);
+    constexpr std::size_t kVectors = kPackLanes / kLanes;  // of a row
+    for (std::size_t from = 0; from < n; from += kPackGroup, out += kPackGroup, in += packed_words(kPackGroup)) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        Vec last = S::zero();
+        unrolled<kPackRows>([&](auto row) __attribute__((always_inline)) {
+          const Vec word = S::load(in + kPackLanes * row + kLanes * v);
+          S::store(out + kPackLanes * row + kLanes * v, S::bit_and(word, mask));
+          last = S::add(last, S::template shift_left32<2 * row>(S::template shift_right32<kPackBits>(word)));
+        });
+        S::store(out + packed_words(kPackGroup) + kLanes * v, last);
+      }
+    }
+  }
+
   static std::uint32_t reverse_bits(std::uint32_t x, int bits) {
     std::uint32_t reversed = 0;
     for (; bits > 0; --bits, x >>= 1) reversed = 2 * reversed + (x & 1);
@@ -148,6 +165,7 @@ struct VectorKernels {
             sub_mul_scalar,
             dot,
             base_convert,
+            unpack,
             automorphism};
   }
 };
