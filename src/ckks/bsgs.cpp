@@ -116,6 +116,31 @@ std::optional<Chains> chains_of(const BsgsPlan& plan, const std::vector<std::set
   return chains;
 }
 
+/// Rotations of inputs and copies, of inputs to make copies, and the keys for both.
+struct BabySteps {
+  std::size_t hoisted = 0, copies = 0, keys = 0;
+};
+
+BabySteps baby_steps_of(const BsgsPlan& plan, const Usage& usage, Counter& counter, int slots) {
+  const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
+  if (plan.copy_step == 0) {
+    return {count_non_zero(usage.inputs, counter, baby), 0, count_non_zero({usage.all}, counter, baby)};
+  }
+  const auto rest = [&](int rotation) { return plan.copy_and_rest(baby(rotation), slots).second; };
+  // Of those that are rotated at all.
+  BabySteps steps{.hoisted = count_non_zero(usage.inputs, counter, [&](int r) { return rest(r) == 0 ? 0 : baby(r); }),
+                  .copies = 0,
+                  .keys = count_non_zero({usage.all}, counter, rest)};
+  int least = 0, most = 0;
+  for (const int rotation : usage.all) {
+    const int copy = plan.copy_and_rest(baby(rotation), slots).first;
+    least = std::min(least, copy), most = std::max(most, copy);
+  }
+  steps.copies = static_cast<std::size_t>(most - least) * usage.inputs.size();
+  steps.keys += static_cast<std::size_t>(least < 0) + static_cast<std::size_t>(most > 0);
+  return steps;
+}
+
 void fill_lists(BsgsPlan& plan, const std::set<int>& rotations, int slots) {
   std::set<int> babies, giants;
   for (const int rotation : rotations) {
@@ -137,25 +162,31 @@ Choice cheapest(const Usage& usage, int slots, const StepCosts& costs, bool chai
   std::tuple<double, std::size_t> best_cost(std::numeric_limits<double>::infinity(), 0);
   for (const int step : candidate_steps(usage.all, slots)) {
     for (const int offset : std::set<int>{0, (step - 1) / 2, step / 2}) {
-      const BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = chained};
-      const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
+      BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = chained};
       const auto giant = [&](int rotation) { return plan.giant(rotation, slots); };
-      const std::size_t babies = count_non_zero(usage.inputs, counter, baby);
-      std::size_t giants = 0, keys = count_non_zero({usage.all}, counter, baby);
+      std::size_t giants = 0, giant_keys = 0;
       if (chained) {
         const std::optional<Chains> chains = chains_of(plan, usage.outputs, slots);
-        if (!chains || babies == 0) continue;
+        if (!chains) continue;
         giants = chains->links;
-        keys += chains->directions;
+        giant_keys = chains->directions;
       } else {
         giants = count_non_zero(usage.outputs, counter, giant);
-        keys += count_non_zero({usage.all}, counter, giant);
+        giant_keys = count_non_zero({usage.all}, counter, giant);
       }
-      const double cost = costs.baby * static_cast<double>(babies) + costs.giant * static_cast<double>(giants) +
-                          costs.key * static_cast<double>(keys);
-      if (const std::tuple total(cost, keys); total < best_cost) {
-        best_cost = total;
-        best = {plan, true};
+      for (const int parts : {1, 2, 4, 8}) {  // that copies cut a step into
+        if (parts > 1 && (!chained || costs.copy <= 0 || step % parts != 0)) break;
+        plan.copy_step = parts == 1 ? 0 : step / parts;
+        const BabySteps babies = baby_steps_of(plan, usage, counter, slots);
+        if (chained && babies.hoisted == 0) continue;
+        const std::size_t keys = giant_keys + babies.keys;
+        const double cost = costs.baby * static_cast<double>(babies.hoisted) +
+                            costs.copy * static_cast<double>(babies.copies) +
+                            costs.giant * static_cast<double>(giants) + costs.key * static_cast<double>(keys);
+        if (const std::tuple total(cost, keys); total < best_cost) {
+          best_cost = total;
+          best = {plan, true};
+        }
       }
     }
   }
@@ -171,6 +202,12 @@ int BsgsPlan::baby(int rotation, int slots) const {
 }
 
 int BsgsPlan::giant(int rotation, int slots) const { return floor_mod(rotation - baby(rotation, slots), slots); }
+
+std::pair<int, int> BsgsPlan::copy_and_rest(int baby, int slots) const {
+  if (copy_step <= 0) return {0, baby};
+  const int s = to_signed(baby, slots), rest = floor_mod(s, copy_step);
+  return {(s - rest) / copy_step, rest};
+}
 
 int BsgsPlan::outer_part(int giant, int slots) const {
   if (outer <= 0) return 0;
@@ -208,9 +245,14 @@ BsgsPlan plan_chained_bsgs(const MapShape& shape, int slots, const StepCosts& co
 }
 
 std::vector<int> rotations(const BsgsPlan& plan, int slots) {
-  require((plan.outer <= 0 && !plan.chained) || slots > 0, ErrorKind::kInvalidArgument,
-          "the rotations of a plan that composes or chains giant steps depend on the number of slots");
-  std::set<int> out(plan.babies.begin(), plan.babies.end());
+  require((plan.outer <= 0 && !plan.chained && plan.copy_step <= 0) || slots > 0, ErrorKind::kInvalidArgument,
+          "the rotations of a plan that composes or chains steps depend on the number of slots");
+  std::set<int> out;
+  for (const int baby : plan.babies) {
+    const auto [copy, rest] = plan.copy_and_rest(baby, slots);
+    out.insert(rest);
+    if (copy != 0) out.insert(floor_mod(copy > 0 ? plan.copy_step : -plan.copy_step, slots));
+  }
   for (const int giant : plan.giants) {
     if (plan.chained) {
       const int links = plan.links(giant, slots);
@@ -229,8 +271,8 @@ StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots) {
   if (plan.chained) {
     const Usage usage = usage_of(shape, slots);
     Counter counter(slots);
-    const auto baby = [&](int rotation) { return plan.baby(rotation, slots); };
-    return {count_non_zero(usage.inputs, counter, baby), chains_of(plan, usage.outputs, slots).value().links};
+    const BabySteps steps = baby_steps_of(plan, usage, counter, slots);
+    return {steps.hoisted, chains_of(plan, usage.outputs, slots).value().links, steps.copies};
   }
   for (const DiagonalPlace& place : shape.diagonals) {
     const int giant = plan.giant(place.rotation, slots);
@@ -243,7 +285,7 @@ StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots) {
     std::sort(list.begin(), list.end());
     return static_cast<std::size_t>(std::unique(list.begin(), list.end()) - list.begin());
   };
-  return {distinct(babies), distinct(inner) + distinct(outer)};
+  return {distinct(babies), distinct(inner) + distinct(outer), 0};
 }
 
 }  // namespace hearth::ckks

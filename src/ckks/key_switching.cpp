@@ -169,17 +169,10 @@ void SwitchLayout::check(const SwitchingKey& key) const {
 
 DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vector<ring::Poly>* into)
     : layout_(layout), digits_(layout.digits().size()) {
-  require(c.domain() == ring::Domain::kNtt && c.limbs() == layout.q_limbs() && c.size() == layout.n(),
-          ErrorKind::kInternal, "key switching at level {} needs {} limbs in the NTT domain, got {}", layout.level(),
-          layout.q_limbs(), c.limbs());
-  rows_.assign(layout.limbs() * digits_, nullptr);
-  raw_.assign(layout.limbs() * digits_, nullptr);
+  begin(c);
   const std::size_t stored = into != nullptr ? 0 : layout.limbs() * digits_ - layout.q_limbs();
   storage_.emplace(stored * pitch(layout));
   std::uint32_t* free_row = storage_->data();
-
-  Scratch<std::uint32_t> coefficients(layout.q_limbs() * pitch(layout));
-  to_coefficient_rows(layout, c, coefficients.data());
   for (std::size_t d = 0; d < digits_; ++d) {
     const ring::BaseConverter& converter =
         layout.parameters().mod_up(layout.level(), layout.set(), static_cast<int>(d));
@@ -187,8 +180,7 @@ DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vecto
     std::vector<std::uint32_t*> out;
     for (const int prime : converter.from()) {
       const std::size_t j = layout.limb_of(prime);
-      in.push_back(coefficients.data() + j * pitch(layout));
-      rows_[j * digits_ + d] = c.limb(j);
+      in.push_back(coefficients_->data() + j * pitch(layout));
       if (into == nullptr) continue;
       ring::copy_words((*into)[d].limb(j), c.limb(j), layout.n());
       rows_[j * digits_ + d] = (*into)[d].limb(j);
@@ -200,6 +192,51 @@ DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vecto
       rows_[j * digits_ + d] = raw_[j * digits_ + d] = out.back();
     }
     converter.convert(out.data(), in.data(), layout.n());
+  }
+  coefficients_.reset();
+}
+
+DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::size_t limbs_at_a_time)
+    : layout_(layout), digits_(layout.digits().size()) {
+  begin(c);
+  storage_.emplace(limbs_at_a_time * digits_ * pitch(layout));
+}
+
+void DigitRows::begin(const ring::Poly& c) {
+  require(c.domain() == ring::Domain::kNtt && c.limbs() == layout_.q_limbs() && c.size() == layout_.n(),
+          ErrorKind::kInternal, "key switching at level {} needs {} limbs in the NTT domain, got {}", layout_.level(),
+          layout_.q_limbs(), c.limbs());
+  rows_.assign(layout_.limbs() * digits_, nullptr);
+  raw_.assign(layout_.limbs() * digits_, nullptr);
+  for (std::size_t d = 0; d < digits_; ++d) {
+    for (const int prime : layout_.digits()[d]) {
+      const std::size_t j = layout_.limb_of(prime);
+      rows_[j * digits_ + d] = c.limb(j);
+    }
+  }
+  coefficients_.emplace(layout_.q_limbs() * pitch(layout_));
+  to_coefficient_rows(layout_, c, coefficients_->data());
+}
+
+void DigitRows::raise(std::size_t first, std::size_t last) {
+  require(coefficients_ && (last - first) * digits_ * pitch(layout_) <= storage_->size(), ErrorKind::kInternal,
+          "digits have no room for limbs {} to {}", first, last);
+  for (std::size_t d = 0; d < digits_; ++d) {
+    const ring::BaseConverter& converter =
+        layout_.parameters().mod_up(layout_.level(), layout_.set(), static_cast<int>(d));
+    std::vector<const std::uint32_t*> in;
+    for (const int prime : converter.from())
+      in.push_back(coefficients_->data() + layout_.limb_of(prime) * pitch(layout_));
+    std::vector<std::uint32_t*> out;
+    std::size_t from = 0;  // among the converter's primes, which lie in the order of limbs
+    for (std::size_t t = 0; t < converter.to().size(); ++t) {
+      const std::size_t j = layout_.limb_of(converter.to()[t]);
+      if (j < first) from = t + 1;
+      if (j < first || j >= last) continue;
+      out.push_back(storage_->data() + ((j - first) * digits_ + d) * pitch(layout_));
+      rows_[j * digits_ + d] = raw_[j * digits_ + d] = out.back();
+    }
+    converter.convert(out.data(), in.data(), layout_.n(), from, out.size());
   }
 }
 

@@ -56,9 +56,13 @@ class DigitRows {
   /// is the limb of `c` itself, which must outlive this object; other rows are left in the coefficient domain until
   /// finish(j). `into`: rows lie in these polynomials (one per digit, on QP), own limbs are copied; else in scratch.
   DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vector<ring::Poly>* into = nullptr);
+  /// As the first, but raises nothing yet and has memory for this many limbs at a time: see raise().
+  DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::size_t limbs_at_a_time);
   /// Views digits that have been raised before; finish() has nothing left to do.
   DigitRows(const SwitchLayout& layout, const Hoisted& hoisted);
 
+  /// Raises the digits to limbs [first, last), in place of those that were raised before.
+  void raise(std::size_t first, std::size_t last);
   /// Brings the rows of limb j to the NTT domain. Limbs are independent: distinct j may run at once.
   void finish(std::size_t j);
   const std::uint32_t* const* row(std::size_t j) const { return rows_.data() + j * digits_; }
@@ -67,7 +71,9 @@ class DigitRows {
  private:
   const SwitchLayout& layout_;
   std::size_t digits_;
-  std::optional<Scratch<std::uint32_t>> storage_;
+  void begin(const ring::Poly& c);  ///< own rows and coefficients
+
+  std::optional<Scratch<std::uint32_t>> storage_, coefficients_;
   std::vector<const std::uint32_t*> rows_;  // [limb][digit]
   std::vector<std::uint32_t*> raw_;         // the same rows while in the coefficient domain, null otherwise
 };

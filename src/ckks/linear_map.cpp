@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -77,22 +78,31 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
     : shape(std::move(map_shape)), plan(bsgs), level(at_level), plain_scale(scale), parameters_id(parameters.id()) {
   require(shape.inputs >= 1 && shape.outputs >= 1, ErrorKind::kInvalidArgument,
           "a linear map needs inputs and outputs, got {} and {}", shape.inputs, shape.outputs);
-  require(plan.step >= 1 && plan.offset >= 0 && plan.offset < plan.step && plan.outer >= 0, ErrorKind::kInvalidArgument,
-          "a plan's step must be positive, its offset below it, and its outer step not negative, got {}, {} and {}",
-          plan.step, plan.offset, plan.outer);
+  require(
+      plan.step >= 1 && plan.offset >= 0 && plan.offset < plan.step && plan.outer >= 0 && plan.copy_step >= 0,
+      ErrorKind::kInvalidArgument,
+      "a plan's step must be positive, its offset below it, and its other steps not negative, got {}, {}, {} and {}",
+      plan.step, plan.offset, plan.outer, plan.copy_step);
   const int slots = static_cast<int>(parameters.slots());
+  list_copies(slots);
   std::map<std::tuple<int, int, int>, Step> found;  // [(output, place in the order, giant)]
   for (std::size_t p = 0; p < shape.diagonals.size(); ++p) {
     const DiagonalPlace& place = shape.diagonals[p];
     check_place(shape, place, slots);
-    const std::size_t baby = index_in(plan.babies, plan.baby(place.rotation, slots), place.rotation, "baby");
+    const int baby = plan.baby(place.rotation, slots);
+    index_in(plan.babies, baby, place.rotation, "baby");
+    const auto [copy, rest] = plan.copy_and_rest(baby, slots);
     const int giant = plan.giant(place.rotation, slots);
     index_in(plan.giants, giant, place.rotation, "giant");
     const int links = plan.chained ? plan.links(giant, slots) : 0;
     Step& step = found[{place.output, plan.chained ? chain_order(links) : giant, giant}];
     step.output = static_cast<std::size_t>(place.output), step.giant = giant, step.links = links;
-    step.terms.push_back({p, static_cast<std::size_t>(place.input), baby});
-    rotates = rotates || plan.babies[baby] != 0;
+    const auto at = std::find(copies.begin(), copies.end(), copy);
+    const std::size_t input = static_cast<std::size_t>(place.input) * copies.size();
+    step.terms.push_back(
+        {p, input + static_cast<std::size_t>(at - copies.begin()),
+         static_cast<std::size_t>(std::lower_bound(hoisted.begin(), hoisted.end(), rest) - hoisted.begin())});
+    rotates = rotates || rest != 0;
   }
   extended = rotates && hoisting == Hoisting::kDouble;
   const auto order = [&](const Term& a, const Term& b) {
@@ -106,6 +116,19 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
   require(!plan.chained || (extended && plan.outer == 0), ErrorKind::kInvalidArgument,
           "a chained plan needs a baby step, double hoisting and giants that are not composed");
   basis = extended ? parameters.qp_basis(level, parameters.key_set_for(level)) : parameters.q_basis(level);
+}
+
+void PlannedMap::list_copies(int slots) {
+  int least = 0, most = 0;
+  std::set<int> rests;
+  for (const int baby : plan.babies) {
+    const auto [copy, rest] = plan.copy_and_rest(baby, slots);
+    least = std::min(least, copy), most = std::max(most, copy);
+    rests.insert(rest);
+  }
+  for (int copy = 1; copy <= most; ++copy) copies.push_back(copy);
+  for (int copy = -1; copy >= least; --copy) copies.push_back(copy);
+  hoisted.assign(rests.begin(), rests.end());
 }
 
 void PlannedMap::check_inputs(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
@@ -200,7 +223,12 @@ std::vector<Ciphertext> PreparedLinearMap::apply_naive(const Evaluator& evaluato
   }
   for (const PlannedMap::Step& step : map_.steps) {
     for (const PlannedMap::Term& term : step.terms) {
-      Ciphertext product = evaluator.rotate(in[term.input], map_.plan.babies[term.baby]);
+      const int copy = map_.copies[term.input % map_.copies.size()];
+      Ciphertext product = in[term.input / map_.copies.size()].clone();
+      for (int i = 0; i < std::abs(copy); ++i) {
+        product = evaluator.rotate(product, copy > 0 ? map_.plan.copy_step : -map_.plan.copy_step);
+      }
+      product = evaluator.rotate(product, map_.hoisted[term.baby]);
       evaluator.mul_plain_inplace(product, plaintext(term.place));
       if (map_.plan.chained) {
         const int by = step.links > 0 ? map_.plan.step : -map_.plan.step;

@@ -3,6 +3,7 @@
 #include <complex>
 #include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ckks/evaluator.h"
@@ -78,19 +79,24 @@ struct BsgsPlan {
   /// an output is w_0 + rot(w_1 + rot(w_2 + ...)) to either side, so that giants take the keys of step and -step alone
   /// (Horner's rule; Min-KS of Kim et al. 2022, ARK). As many key switches as giants without gaps. Not with `outer`.
   bool chained = false;
+  /// If positive, babies are composed too, which takes fewer keys: inputs are rotated by multiples of `copy_step`, one
+  /// step at a time, and these copies by the rest in [0, copy_step), which is what is hoisted.
+  int copy_step = 0;
 
   int baby(int rotation, int slots) const;   ///< in [0, slots)
   int giant(int rotation, int slots) const;  ///< in [0, slots)
   /// How many steps a giant of a chained plan is; Error(kInvalidArgument) if it is no multiple of the step.
   int links(int giant, int slots) const;
+  /// How many steps the copy is away that a baby is a rotation of, and by what it is rotated.
+  std::pair<int, int> copy_and_rest(int baby, int slots) const;
   /// The two parts of a giant step, in [0, slots); the second is 0 where giants are not composed.
   int inner_part(int giant, int slots) const;
   int outer_part(int giant, int slots) const;
 };
 
-/// Rotations that a plan makes of all inputs, and of all sums, those by 0 left out.
+/// Rotations that a plan makes of all inputs and their copies, of all sums, and to make copies; those by 0 left out.
 struct StepCount {
-  std::size_t babies = 0, giants = 0;
+  std::size_t babies = 0, giants = 0, copies = 0;
 };
 StepCount count_steps(const MapShape& shape, const BsgsPlan& plan, int slots);
 
@@ -99,6 +105,7 @@ struct StepCosts {
   double baby = 1;   ///< per (input, non-zero baby)
   double giant = 4;  ///< per (output, non-zero giant)
   double key = 0;    ///< per rotation that needs a key
+  double copy = 0;   ///< per copy of an input, in plans that make them; 0: none may
 };
 
 /// Picks the step and offset of least cost; among equals the one with the fewest keys. Throws Error(kInvalidArgument)
@@ -106,10 +113,10 @@ struct StepCosts {
 BsgsPlan plan_bsgs(const MapShape& shape, int slots, const StepCosts& costs = {});
 BsgsPlan plan_bsgs(const LinearMap& map, int slots, const StepCosts& costs = {});
 BsgsPlan plan_bsgs(const ComplexLinearMap& map, int slots, const StepCosts& costs = {});
-/// The same among chained plans; that of plan_bsgs where there is none with a baby step.
+/// The same among chained plans, with copies or without; that of plan_bsgs where there is none with a baby step.
 BsgsPlan plan_chained_bsgs(const MapShape& shape, int slots, const StepCosts& costs = {});
 /// Rotations (steps in [0, slots)) for which keys are needed, in the key set of the level the map is prepared for.
-/// `slots` is needed for plans that compose or chain giants, Error(kInvalidArgument).
+/// `slots` is needed for plans that compose or chain steps, Error(kInvalidArgument).
 std::vector<int> rotations(const BsgsPlan& plan, int slots = 0);
 
 /// Where products of rotated inputs and diagonals live.
@@ -125,8 +132,8 @@ struct PlannedMap {
   /// One diagonal, rotated by -giant before it is encoded, that multiplies the baby-th rotation of an input.
   struct Term {
     std::size_t place = 0;  ///< index into shape.diagonals
-    std::size_t input = 0;
-    std::size_t baby = 0;  ///< index into plan.babies
+    std::size_t input = 0;  ///< copies of one input follow each other, in the order of `copies`
+    std::size_t baby = 0;   ///< index into hoisted
   };
   /// The terms that share an output and a giant rotation.
   struct Step {
@@ -149,10 +156,16 @@ struct PlannedMap {
   int level;
   double plain_scale;
   std::uint64_t parameters_id;
-  bool rotates = false;     ///< some baby rotation is not 0
-  bool extended = false;    ///< products live over QP: inputs are rotated and hoisted doubly
-  ring::Basis basis;        ///< of the diagonals: QP when extended, else Q
-  std::vector<Step> steps;  ///< ordered by output and giant; if chained, from the far ends of the chains to giant 0
+  /// How many copy steps the copies of every input are away from it, itself first, each next to one before it.
+  std::vector<int> copies{0};
+  std::vector<int> hoisted;  ///< rotations made of copies, ascending
+  bool rotates = false;      ///< some of them is not 0
+  bool extended = false;     ///< products live over QP: inputs are rotated and hoisted doubly
+  ring::Basis basis;         ///< of the diagonals: QP when extended, else Q
+  std::vector<Step> steps;   ///< ordered by output and giant; if chained, from the far ends of the chains to giant 0
+
+ private:
+  void list_copies(int slots);
 };
 
 /// How many bytes of rotated inputs, sums and (when streamed) diagonals an evaluation holds at once unless told

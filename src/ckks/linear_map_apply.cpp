@@ -1,6 +1,7 @@
 // Evaluation of a prepared linear map with double hoisting, limb by limb.
 #include <algorithm>
 #include <bit>
+#include <memory>
 
 #include "base/dry_run.h"
 #include "base/parallel.h"
@@ -14,6 +15,10 @@ namespace {
 /// All rotated inputs of one block of coefficients should stay in the second-level cache while the sums read them.
 constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 constexpr std::size_t kMinBlock = 512;
+
+/// Of the memory that a map may use, the share for digits of inputs, and the fewest limbs that they are raised to at a
+/// time: every round scales the coefficients again, which takes as long as converting them to one limb or two.
+constexpr std::size_t kRaisedShare = 16, kFewestRaised = 8;
 
 using Step = PlannedMap::Step;
 using Term = PlannedMap::Term;
@@ -43,7 +48,8 @@ class PreparedRun {
   struct Group {
     std::size_t first_step;
     std::span<const InputRotation> rotations;
-    std::vector<Hoisted> hoisted;       // [input - rotations.front().input]
+    /// [input - rotations.front().input], null for those that are not rotated.
+    std::vector<std::unique_ptr<DigitRows>> digits;
     std::vector<std::size_t> position;  // [index(input, baby)] -> index into rotations, or kNone
     bool accumulate;                    // the sums hold something already
   };
@@ -61,12 +67,17 @@ class PreparedRun {
       const std::size_t to = group_end(all, from);
       Group group{.first_step = begin,
                   .rotations = std::span(all).subspan(from, to - from),
-                  .hoisted = {},
+                  .digits = {},
                   .position = std::vector<std::size_t>(run_.index_count(), kNone),
                   .accumulate = from > 0};
       for (std::size_t k = from; k < to; ++k) group.position[run_.index(all[k].input, all[k].baby)] = k - from;
-      hoist(group);
-      ring::for_each_limb_in_order(run_.limbs(), (to - from) * n(), [&](std::size_t j) { multiply_limb_of(group, j); });
+      const std::size_t most = decompose(group);
+      for (std::size_t first = 0; first < run_.limbs(); first += most) {
+        const std::size_t last = std::min(first + most, run_.limbs());
+        raise(group, first, last);
+        ring::for_each_limb_in_order(last - first, (to - from) * n(),
+                                     [&](std::size_t i) { multiply_limb_of(group, first + i); });
+      }
       from = to;
     }
   }
@@ -86,16 +97,30 @@ class PreparedRun {
     return to;
   }
 
-  void hoist(Group& group) const {
+  /// Prepares the digits of inputs that are rotated. Returns to how many limbs they can be raised at a time.
+  std::size_t decompose(Group& group) const {
     const std::size_t first = group.rotations.front().input;
     std::vector<bool> needed(group.rotations.back().input - first + 1);
     for (const InputRotation& r : group.rotations) {
       if (run_.needs_hoisting(r)) needed[r.input - first] = true;
     }
-    group.hoisted.resize(needed.size());
+    group.digits.resize(needed.size());
+    const auto rotated = static_cast<std::size_t>(std::count(needed.begin(), needed.end(), true));
+    if (rotated == 0) return run_.limbs();
+    const std::size_t row = rotated * run_.layout().digits().size() * n() * sizeof(std::uint32_t);
+    const std::size_t fitting =
+        std::clamp(memory_ / kRaisedShare / row, std::min(kFewestRaised, run_.limbs()), run_.limbs());
+    const std::size_t rounds = (run_.limbs() + fitting - 1) / fitting, most = (run_.limbs() + rounds - 1) / rounds;
     parallel_for(0, needed.size(), [&](std::size_t i) {
-      if (needed[i]) group.hoisted[i] = run_.hoist(first + i);
+      if (needed[i]) group.digits[i] = std::make_unique<DigitRows>(run_.layout(), run_.input(first + i).parts[1], most);
     });
+    return most;
+  }
+
+  void raise(const Group& group, std::size_t first, std::size_t last) const {
+    for (const auto& digits : group.digits) {
+      if (digits) digits->raise(first, last);
+    }
   }
 
   void multiply_limb_of(const Group& group, std::size_t j) {
@@ -103,10 +128,14 @@ class PreparedRun {
     const std::size_t stride = n() + 64, count = group.rotations.size();
     Scratch<std::uint32_t> storage(run_.map().extended ? 2 * count * stride : 0);
     std::vector<LimbRows> rows(count);
+    for (const auto& digits : group.digits) {
+      if (digits) digits->finish(j);
+    }
     ring::for_each_limb(count, n(), [&](std::size_t k) {
       const InputRotation& r = group.rotations[k];
       std::uint32_t* row = storage.data() + 2 * k * stride;
-      rows[k] = run_.rotate_limb_of(r, group.hoisted[r.input - group.rotations.front().input], j, row, row + stride);
+      rows[k] =
+          run_.rotate_limb_of(r, group.digits[r.input - group.rotations.front().input].get(), j, row, row + stride);
     });
     multiply_terms(group, rows, j);
   }

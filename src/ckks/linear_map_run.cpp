@@ -1,5 +1,6 @@
 #include "ckks/linear_map_run.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -40,9 +41,25 @@ void rotate_sum(const MapRun& run, const ExtendedPair& sum, const DigitRows& dig
 MapRun::MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<const Ciphertext> in)
     : map_(map),
       evaluator_(evaluator),
-      in_(in),
       layout_(evaluator.parameters(), map.level, evaluator.parameters().key_set_for(map.level)) {
   check_keys();
+  make_copies(in);
+}
+
+void MapRun::make_copies(std::span<const Ciphertext> in) {
+  const std::size_t count = map_.copies.size();
+  copies_.reserve(in.size() * (count - 1));
+  for (const Ciphertext& c : in) {
+    const std::size_t first = in_.size();
+    in_.push_back(&c);
+    for (std::size_t k = 1; k < count; ++k) {
+      const int copy = map_.copies[k], nearer = copy > 0 ? copy - 1 : copy + 1;
+      const auto at = std::find(map_.copies.begin(), map_.copies.end(), nearer) - map_.copies.begin();
+      const int step = copy > 0 ? map_.plan.copy_step : -map_.plan.copy_step;
+      copies_.push_back(evaluator_.rotate(*in_[first + static_cast<std::size_t>(at)], step));
+      in_.push_back(&copies_.back());
+    }
+  }
 }
 
 void MapRun::check_keys() const {
@@ -51,7 +68,10 @@ void MapRun::check_keys() const {
   used.babies.clear(), used.giants.clear();
   for (const PlannedMap::Step& step : map_.steps) {
     used.giants.push_back(step.giant);
-    for (const PlannedMap::Term& term : step.terms) used.babies.push_back(map_.plan.babies[term.baby]);
+    for (const PlannedMap::Term& term : step.terms) {
+      const int copied = map_.copies[term.input % map_.copies.size()] * map_.plan.copy_step;
+      used.babies.push_back(((copied + map_.hoisted[term.baby]) % slots + slots) % slots);
+    }
   }
   for (const int step : ckks::rotations(used, slots)) {
     layout_.check(evaluator_.keys().rotation(layout_.set(), galois(step)));
@@ -64,7 +84,7 @@ std::vector<InputRotation> MapRun::rotations(std::size_t begin, std::size_t end)
     for (const PlannedMap::Term& term : map_.steps[s].terms) used[index(term.input, term.baby)] = true;
   }
   std::vector<InputRotation> out;
-  const std::size_t babies = map_.plan.babies.size();
+  const std::size_t babies = map_.hoisted.size();
   for (std::size_t i = 0; i < used.size(); ++i) {
     if (used[i]) out.push_back({i / babies, i % babies});
   }
@@ -75,16 +95,15 @@ std::size_t MapRun::hoisted_bytes() const {
   return map_.rotates ? layout_.digits().size() * layout_.limbs() * n() * sizeof(std::uint32_t) : 0;
 }
 
-LimbRows MapRun::rotate_limb_of(const InputRotation& r, const Hoisted& hoisted, std::size_t j, std::uint32_t* row0,
+LimbRows MapRun::rotate_limb_of(const InputRotation& r, const DigitRows* digits, std::size_t j, std::uint32_t* row0,
                                 std::uint32_t* row1) const {
-  const int step = map_.plan.babies[r.baby];
-  const Ciphertext& c = in_[r.input];
+  const int step = map_.hoisted[r.baby];
+  const Ciphertext& c = *in_[r.input];
   const bool special = j >= layout_.q_limbs();
   if (step != 0) {
     const std::uint32_t g = galois(step);
-    const DigitRows digits(layout_, hoisted);
     const SwitchingKey& key = evaluator_.keys().rotation(layout_.set(), g);
-    rotate_limb(layout_, digits, key, g, j, special ? nullptr : c.parts[0].limb(j), row0, row1);
+    rotate_limb(layout_, *digits, key, g, j, special ? nullptr : c.parts[0].limb(j), row0, row1);
     return {row0, row1};
   }
   if (!map_.extended) return {c.parts[0].limb(j), c.parts[1].limb(j)};
@@ -172,7 +191,7 @@ Ciphertext OutputSum::finish(const MapRun& run) {
   groups_.clear();
   Ciphertext out{.parts = {},
                  .level = run.map().level,
-                 .scale = run.in()[0].scale * run.map().plain_scale,
+                 .scale = run.input(0).scale * run.map().plain_scale,
                  .parameters_id = run.evaluator().parameters().id()};
   const bool divides = !all.total.c0.empty();
   for (int i = 0; i < 2; ++i) {

@@ -11,7 +11,7 @@
 
 namespace hearth::ckks {
 
-/// A rotation of an input that some term needs: `baby` is an index into the plan's babies.
+/// A rotation of an input that some term needs: `baby` is an index into PlannedMap::hoisted.
 struct InputRotation {
   std::size_t input = 0, baby = 0;
 };
@@ -25,13 +25,14 @@ struct LimbRows {
 /// sums over QP become outputs. References must outlive it; const methods are thread safe.
 class MapRun {
  public:
-  /// Throws Error(kMismatch) when a key is missing, so that this happens before work starts.
+  /// Makes the copies. Throws Error(kMismatch) when a key is missing, before work starts.
   MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<const Ciphertext> in);
 
   const PlannedMap& map() const { return map_; }
   const Evaluator& evaluator() const { return evaluator_; }
   const SwitchLayout& layout() const { return layout_; }
-  std::span<const Ciphertext> in() const { return in_; }
+  /// Inputs and their copies, in the order of PlannedMap::Term::input.
+  const Ciphertext& input(std::size_t i) const { return *in_[i]; }
   std::size_t n() const { return layout_.n(); }
   /// Limbs of products and sums: those of QP when the map is extended, else those of Q.
   std::size_t limbs() const { return map_.basis.size(); }
@@ -40,15 +41,15 @@ class MapRun {
   /// The rotations that steps [begin, end) use, by input and baby.
   std::vector<InputRotation> rotations(std::size_t begin, std::size_t end) const;
   /// Position of (input, baby) in a table of all of them.
-  std::size_t index(std::size_t input, std::size_t baby) const { return input * map_.plan.babies.size() + baby; }
-  std::size_t index_count() const { return in_.size() * map_.plan.babies.size(); }
+  std::size_t index(std::size_t input, std::size_t baby) const { return input * map_.hoisted.size() + baby; }
+  std::size_t index_count() const { return in_.size() * map_.hoisted.size(); }
 
-  bool needs_hoisting(const InputRotation& r) const { return map_.plan.babies[r.baby] != 0; }
-  std::size_t hoisted_bytes() const;  ///< of the digits of one input
-  Hoisted hoist(std::size_t input) const { return evaluator_.hoist(in_[input].parts[1], map_.level); }
+  bool needs_hoisting(const InputRotation& r) const { return map_.hoisted[r.baby] != 0; }
+  std::size_t hoisted_bytes() const;  ///< of the digits of one input, raised to all limbs
+  Hoisted hoist(std::size_t input) const { return evaluator_.hoist(in_[input]->parts[1], map_.level); }
   /// Limb j of a rotated input, times P, when the map is extended: in row0 and row1, which hold n words each. Else limb
-  /// j of the input itself, where it lies. `hoisted` is not looked at where needs_hoisting() is false.
-  LimbRows rotate_limb_of(const InputRotation& r, const Hoisted& hoisted, std::size_t j, std::uint32_t* row0,
+  /// j of the input itself, where it lies. `digits` is not looked at where needs_hoisting() is false.
+  LimbRows rotate_limb_of(const InputRotation& r, const DigitRows* digits, std::size_t j, std::uint32_t* row0,
                           std::uint32_t* row1) const;
 
   ExtendedPair sum() const;  ///< an uninitialised pair on limbs() primes
@@ -57,10 +58,12 @@ class MapRun {
 
  private:
   void check_keys() const;
+  void make_copies(std::span<const Ciphertext> in);
 
   const PlannedMap& map_;
   const Evaluator& evaluator_;
-  std::span<const Ciphertext> in_;
+  std::vector<Ciphertext> copies_;
+  std::vector<const Ciphertext*> in_;
   SwitchLayout layout_;
 };
 

@@ -102,8 +102,10 @@ class StreamedRun {
       }
       const Hoisted hoisted = hoists ? run_.hoist(input) : Hoisted();
       if (run_.map().extended) {
+        std::optional<DigitRows> digits;
+        if (hoists) digits.emplace(run_.layout(), hoisted);
         ring::for_each_limb_in_order((end - begin) * limbs, 4 * n(), [&](std::size_t i) {
-          rotate_limb(begin + i / limbs, i % limbs, rotations[begin + i / limbs], hoisted);
+          rotate_limb(begin + i / limbs, i % limbs, rotations[begin + i / limbs], digits ? &*digits : nullptr);
         });
       } else {
         ring::for_each_limb_in_order(end - begin, 8 * limbs * n(),
@@ -120,9 +122,9 @@ class StreamedRun {
   }
 
   /// Limb j of rotation k over QP.
-  void rotate_limb(std::size_t k, std::size_t j, const InputRotation& rotation, const Hoisted& hoisted) {
+  void rotate_limb(std::size_t k, std::size_t j, const InputRotation& rotation, const DigitRows* digits) {
     std::uint32_t* row = storage_.data() + 2 * (k * run_.limbs() + j) * pitch();
-    const LimbRows rows = run_.rotate_limb_of(rotation, hoisted, j, row, row + pitch());
+    const LimbRows rows = run_.rotate_limb_of(rotation, digits, j, row, row + pitch());
     rows_[k * run_.limbs() + j] = rows;
     if (rows.c0 == nullptr) return;
     to_montgomery(row, j);
@@ -131,9 +133,9 @@ class StreamedRun {
 
   /// All limbs of rotation k over Q. An input that is not rotated stays where and as it is.
   void rotate_whole(std::size_t k, const InputRotation& rotation, const Hoisted& hoisted) {
-    const Ciphertext* c = &run_.in()[rotation.input];
+    const Ciphertext* c = &run_.input(rotation.input);
     if (run_.needs_hoisting(rotation)) {
-      rotated_[k] = run_.evaluator().rotate(*c, hoisted, run_.map().plan.babies[rotation.baby]);
+      rotated_[k] = run_.evaluator().rotate(*c, hoisted, run_.map().hoisted[rotation.baby]);
       c = &rotated_[k];
       ring::for_each_limb(2 * run_.limbs(), n(),
                           [&](std::size_t i) { to_montgomery(rotated_[k].parts[i % 2].limb(i / 2), i / 2); });

@@ -66,7 +66,7 @@ struct Factor {
 };
 
 struct FactorWork {
-  double babies = 0, giants = 0, keys = 0, diagonals = 0;
+  double babies = 0, giants = 0, copies = 0, keys = 0, diagonals = 0;
 };
 
 FactorWork count_factor(int radix, int last, int stages) {
@@ -74,7 +74,7 @@ FactorWork count_factor(int radix, int last, int stages) {
   const ckks::MapShape shape = factor_shape(radix, last, stages, slots);
   const ckks::BsgsPlan plan = ckks::plan_factor(shape, slots);
   const ckks::StepCount steps = ckks::count_steps(shape, plan, slots);
-  return {static_cast<double>(steps.babies), static_cast<double>(steps.giants),
+  return {static_cast<double>(steps.babies), static_cast<double>(steps.giants), static_cast<double>(steps.copies),
           static_cast<double>(ckks::rotations(plan, slots).size()), static_cast<double>(shape.diagonals.size())};
 }
 
@@ -100,8 +100,8 @@ const FactorWork& work_of(const Factor& factor) {
 double factor_seconds(const ChainCosts& chain, const Factor& factor) {
   const FactorWork& work = work_of(factor);
   const SwitchCosts c = chain.at(factor.level);
-  return c.raise + work.babies * c.baby() + work.giants * c.giant() + work.diagonals * c.diagonal + 2 * c.mod_down +
-         c.rescale;
+  return c.raise + work.babies * c.baby() + work.giants * c.giant() + work.copies * (c.rotate() + c.raise) +
+         work.diagonals * c.diagonal + 2 * c.mod_down + c.rescale;
 }
 
 double factor_fetch_seconds(const ChainCosts& chain, const Factor& factor) {

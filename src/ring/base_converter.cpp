@@ -83,14 +83,21 @@ Poly BaseConverter::convert(const Poly& in) const {
   return out;
 }
 
-void BaseConverter::convert(std::uint32_t* const* out, const std::uint32_t* const* in, std::size_t n) const {
+void BaseConverter::convert(std::uint32_t* const* out, const std::uint32_t* const* in, std::size_t n, std::size_t first,
+                            std::size_t count) const {
+  require(first + count <= view_.m, ErrorKind::kInternal, "base conversion to primes {} to {} of {}", first,
+          first + count, view_.m);
+  if (count == 0) return;
   const Kernels& kernel = kernels();
-  for_each_block(n, kBlock, view_.k + view_.m, [&](std::size_t begin, std::size_t count) {
+  BaseConvertView view = view_;
+  view.m = count;
+  view.target += first, view.hat += first * view.k, view.neg_q += first;
+  for_each_block(n, kBlock, view.k + count, [&](std::size_t begin, std::size_t length) {
     std::array<const std::uint32_t*, kMaxSources> rows_in;
-    for (std::size_t i = 0; i < view_.k; ++i) rows_in[i] = in[i] + begin;
-    std::vector<std::uint32_t*> rows_out(view_.m);
-    for (std::size_t j = 0; j < view_.m; ++j) rows_out[j] = out[j] + begin;
-    kernel.base_convert(rows_out.data(), rows_in.data(), view_, count);
+    for (std::size_t i = 0; i < view.k; ++i) rows_in[i] = in[i] + begin;
+    std::vector<std::uint32_t*> rows_out(count);
+    for (std::size_t j = 0; j < count; ++j) rows_out[j] = out[j] + begin;
+    kernel.base_convert(rows_out.data(), rows_in.data(), view, length);
   });
 }
 

@@ -108,7 +108,12 @@ class BaseConverter {
   /// Runs blocks of coefficients in parallel.
   Poly convert(const Poly& in) const;
   /// Raw form: k input rows, m output rows of n entries.
-  void convert(std::uint32_t* const* out, const std::uint32_t* const* in, std::size_t n) const;
+  void convert(std::uint32_t* const* out, const std::uint32_t* const* in, std::size_t n) const {
+    convert(out, in, n, 0, view_.m);
+  }
+  /// To so many primes of to() from `first` on, one output row each.
+  void convert(std::uint32_t* const* out, const std::uint32_t* const* in, std::size_t n, std::size_t first,
+               std::size_t count) const;
 
  private:
   Basis from_, to_;

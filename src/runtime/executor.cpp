@@ -147,7 +147,7 @@ void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seco
   malloc_trim(0);
   const std::size_t chunks = used_chunk_bytes(), resident = rss_bytes();
   const std::uint64_t process = (resident > chunks ? resident - chunks : 0) + kSmallBlocks;
-  residency_->plan(std::move(memory), seconds, process, chunks);
+  residency_->plan(std::move(memory), seconds, {.process = process, .fixed = chunks, .chunks = chunk_bytes()});
   chunk_limit_ = std::make_unique<ChunkLimit>(limit_ - residency_->forecast().process_bytes);
 }
 

@@ -181,8 +181,7 @@ void Residency::build_sequence(std::span<const double> seconds) {
 }
 
 /// How the limit is shared. Returns the least that the store works with.
-std::uint64_t Residency::share_memory(const MemoryOptions& options, std::uint64_t process_bytes,
-                                      std::uint64_t fixed_bytes) {
+std::uint64_t Residency::share_memory(const MemoryOptions& options, const Taken& taken) {
   std::uint64_t largest = 0;
   for (const memory::PlannedObject& object : sequence_.objects) {
     largest = std::max(largest, object.bytes);
@@ -195,13 +194,13 @@ std::uint64_t Residency::share_memory(const MemoryOptions& options, std::uint64_
   const std::uint64_t least = tier ? std::min(total, std::max(memory::smallest_capacity(sequence_), at_once)) : total;
   MemoryForecast& f = forecast_;
   f.limit = options.limit;
-  f.process_bytes = process_bytes + kUseBytes * sequence_.uses.size();
-  f.fixed_bytes = fixed_bytes;
+  f.process_bytes = taken.process + kUseBytes * sequence_.uses.size();
+  f.fixed_bytes = taken.fixed;
   f.working_bytes =
       working_bytes_ + working_bytes_ / kGapShare + kGaps + static_cast<std::uint64_t>(threads()) * kScratchArena;
   f.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = f.working_bytes;
   const std::uint64_t others = f.process_bytes + f.fixed_bytes + f.working_bytes;
-  f.smallest = others + least;
+  f.smallest = std::max(others + least, f.process_bytes + taken.chunks);
   require(f.limit >= f.smallest, ErrorKind::kResource,
           "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB "
           "of tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
@@ -263,12 +262,11 @@ void Residency::make_rows(std::uint32_t object, std::span<std::byte* const> rows
   }
 }
 
-void Residency::plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
-                     std::uint64_t fixed_bytes) {
+void Residency::plan(MemoryOptions options, std::span<const double> seconds, const Taken& taken) {
   const double start = now();
   build_sequence(seconds);
   records_ = {};
-  const std::uint64_t least = share_memory(options, process_bytes, fixed_bytes);
+  const std::uint64_t least = share_memory(options, taken);
   const std::uint64_t total = total_bytes(sequence_), room = forecast_.store_bytes;
   plan_options_.tier = options.tier != nullptr && room < total;
   if (options.tier) plan_options_.speed = options.tier->speed();

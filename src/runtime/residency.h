@@ -62,10 +62,15 @@ class Residency : public ckks::RowStore {
   /// Bytes that the instruction just gone through held at most, besides the fixed ones.
   void record_working_bytes(std::size_t bytes);
 
-  /// Ends the recording. `seconds`: predicted, by instruction; empty if unknown. `process_bytes` lie outside of
-  /// Buffers, `fixed_bytes` in Buffers that stay. Error(kResource) naming the smallest limit if this one cannot work.
-  void plan(MemoryOptions options, std::span<const double> seconds, std::uint64_t process_bytes,
-            std::uint64_t fixed_bytes);
+  /// What a process has taken before a plan is made.
+  struct Taken {
+    std::uint64_t process = 0;  ///< outside of Buffers
+    std::uint64_t fixed = 0;    ///< in Buffers that stay
+    std::uint64_t chunks = 0;   ///< what Buffers are cut from: at least `fixed`, and not given back
+  };
+  /// Ends the recording. `seconds`: predicted, by instruction; empty if unknown. Error(kResource) naming the smallest
+  /// limit if this one cannot work.
+  void plan(MemoryOptions options, std::span<const double> seconds, const Taken& taken);
   const MemoryForecast& forecast() const { return forecast_; }
   const memory::AccessSequence& sequence() const { return sequence_; }
   const memory::Plan& residency_plan() const { return plan_; }
@@ -96,7 +101,7 @@ class Residency : public ckks::RowStore {
   void build_sequence(std::span<const double> seconds);
   void plan_with_recipes(std::uint64_t least);
   void make_rows(std::uint32_t object, std::span<std::byte* const> rows) const;
-  std::uint64_t share_memory(const MemoryOptions& options, std::uint64_t process_bytes, std::uint64_t fixed_bytes);
+  std::uint64_t share_memory(const MemoryOptions& options, const Taken& taken);
   memory::AccessSequence tail(std::size_t first) const;
 
   std::size_t row_words_, row_bytes_;                           // row_bytes_: packed, in whole pages

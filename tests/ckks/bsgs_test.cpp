@@ -103,8 +103,9 @@ TEST(BsgsPlan, CentresTheBabiesOfAConvolution) {
   EXPECT_EQ(rotations(plan), (std::vector<int>{1, 32, 992, 1023}));
 }
 
-BsgsPlan chained(int step, int offset = 0) {
-  return {.step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = true};
+BsgsPlan chained(int step, int offset = 0, int copy_step = 0) {
+  return {
+      .step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = true, .copy_step = copy_step};
 }
 
 TEST(ChainedBsgsPlan, GiantsAreSoManySteps) {
@@ -151,15 +152,57 @@ TEST(ChainedBsgsPlan, CountsLinksOfGapsToo) {
   EXPECT_EQ(count.giants, 7U);  // 3 up and 2 down for the first output, 2 up for the second
 }
 
+TEST(CopyingBsgsPlan, BabiesAreACopyAndARest) {
+  const int slots = 64;
+  for (int step = 2; step <= 20; ++step) {
+    for (int copy_step = 1; copy_step < step; ++copy_step) {
+      const BsgsPlan plan = chained(step, step / 3, copy_step);
+      for (int r = 0; r < slots; ++r) {
+        const int baby = plan.baby(r, slots);
+        const auto [copy, rest] = plan.copy_and_rest(baby, slots);
+        ASSERT_TRUE(rest >= 0 && rest < copy_step);
+        ASSERT_EQ((copy * copy_step + rest + slots) % slots, baby);
+        ASSERT_LE(std::abs(copy * copy_step), step);
+      }
+    }
+  }
+  EXPECT_EQ(chained(8).copy_and_rest(5, slots), (std::pair{0, 5}));
+}
+
+TEST(CopyingBsgsPlan, NeedsTheKeysOfRestsAndOfOneCopyEachWay) {
+  BsgsPlan plan = chained(16, 4, 4);
+  plan.babies = {0, 1, 6, 11, 61}, plan.giants = {0, 16};
+  EXPECT_EQ(rotations(plan, 64), (std::vector<int>{1, 2, 3, 4, 16, 60}));
+  plan.babies = {0, 4, 5}, plan.giants = {0};
+  EXPECT_EQ(rotations(plan, 64), (std::vector<int>{1, 4}));
+  plan.chained = false;
+  EXPECT_THROW(rotations(plan), Error);
+}
+
+TEST(CopyingBsgsPlan, CountsCopiesOfGapsToo) {
+  const MapShape shape{.inputs = 2,
+                       .outputs = 1,
+                       .diagonals = {{0, 0, 0, 1}, {0, 0, 13, 1}, {0, 1, 12, 1}, {0, 1, 1, 1}, {0, 1, 17, 1}}};
+  BsgsPlan plan = chained(16, 0, 4);
+  plan.babies = {0, 1, 12, 13}, plan.giants = {0, 16};
+  const StepCount count = count_steps(shape, plan, 64);
+  EXPECT_EQ(count.copies, 6U);  // 4, 8 and 12 of either input
+  EXPECT_EQ(count.babies, 2U);  // 1 of the first one's last copy, and of the second one itself
+  EXPECT_EQ(count.giants, 1U);
+}
+
 /// The cost as its definition says it; nothing for a plan that chains cannot follow, or without a baby step.
 std::optional<double> chained_cost_of(const LinearMap& map, int slots, const BsgsPlan& plan, const StepCosts& costs) {
-  std::set<std::pair<int, int>> babies;
+  std::set<std::pair<int, int>> babies;  // that rotate an input or a copy
   std::set<int> keys;
+  int forward = 0, backward = 0;  // copies
   std::vector<int> up(static_cast<std::size_t>(map.outputs)), down(static_cast<std::size_t>(map.outputs));
   for (const auto& [block, diagonals] : map.blocks) {
     for (const auto& [r, diagonal] : diagonals) {
       const int baby = plan.baby(r, slots);
-      if (baby != 0) babies.insert({block.second, baby}), keys.insert(baby);
+      const auto [copy, rest] = plan.copy_and_rest(baby, slots);
+      if (rest != 0) babies.insert({block.second, baby}), keys.insert(rest);
+      forward = std::max(forward, copy), backward = std::max(backward, -copy);
       int giant = (r - baby + slots) % slots;
       if (giant >= slots / 2) giant -= slots;
       if (giant % plan.step != 0) return std::nullopt;
@@ -174,20 +217,28 @@ std::optional<double> chained_cost_of(const LinearMap& map, int slots, const Bsg
     if (up[o] > 0) keys.insert(plan.step);
     if (down[o] > 0) keys.insert(slots - plan.step);
   }
+  // Chains, copies and rests count their keys apart, though they may be the same ones.
+  const std::size_t copies = static_cast<std::size_t>((forward > 0) + (backward > 0));
   return costs.baby * static_cast<double>(babies.size()) + costs.giant * links +
-         costs.key * static_cast<double>(keys.size());
+         costs.copy * (forward + backward) * map.inputs + costs.key * static_cast<double>(keys.size() + copies);
 }
 
 RC_GTEST_PROP(ChainedBsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
   const int slots = 64;
   const auto steps = *rc::gen::nonEmpty(rc::gen::container<std::set<int>>(rc::gen::inRange(0, slots)));
   const LinearMap map = spread_at_random(steps);
-  const StepCosts costs{.baby = 1, .giant = 3, .key = *rc::gen::element(0.0, 1.5, 6.0)};
+  const StepCosts costs{
+      .baby = 1, .giant = 3, .key = *rc::gen::element(0.0, 1.5, 6.0), .copy = *rc::gen::element(0.0, 2.0, 6.0)};
   const BsgsPlan plan = plan_chained_bsgs(shape_of(map), slots, costs);
+  RC_ASSERT(costs.copy > 0 || plan.copy_step == 0);
   std::optional<double> best;
   for (int step = 1; step <= slots; ++step) {
-    const std::optional<double> cost = chained_cost_of(map, slots, chained(step), costs);
-    if (cost && (!best || *cost < *best)) best = cost;
+    for (const int parts : {1, 2, 4, 8}) {
+      if (parts > 1 && (costs.copy == 0 || step % parts != 0)) continue;
+      const BsgsPlan tried = chained(step, 0, parts == 1 ? 0 : step / parts);
+      const std::optional<double> cost = chained_cost_of(map, slots, tried, costs);
+      if (cost && (!best || *cost < *best)) best = cost;
+    }
   }
   if (!plan.chained) RC_ASSERT(!best.has_value());
   if (!plan.chained) return;
@@ -196,6 +247,10 @@ RC_GTEST_PROP(ChainedBsgsPlanProperty, IsAsGoodAsAnyStepWithoutOffset, ()) {
   RC_ASSERT(!best || *cost <= *best);
   std::set<int> allowed(plan.babies.begin(), plan.babies.end());
   allowed.insert({plan.step, slots - plan.step});
+  if (plan.copy_step > 0) {
+    for (int rest = 1; rest < plan.copy_step; ++rest) allowed.insert(rest);
+    allowed.insert({plan.copy_step, slots - plan.copy_step});
+  }
   for (const int r : rotations(plan, slots)) RC_ASSERT(allowed.contains(r));
   for (const int r : steps) {
     RC_ASSERT(std::binary_search(plan.babies.begin(), plan.babies.end(), plan.baby(r, slots)));

@@ -155,6 +155,34 @@ TEST_P(KeySwitching, HoistedRotationsHaveTheSameBits) {
   }
 }
 
+/// Raised a few limbs at a time, in any order, digits are what they are raised to all limbs at once.
+TEST_P(KeySwitching, DigitsRaisedInRoundsHaveTheSameBits) {
+  const Party party(spec(GetParam()), {});
+  const Parameters& p = *party.parameters;
+  for (int level = 0; level <= p.max_level(); ++level) {
+    const SwitchLayout layout(p, level, p.key_set_for(level));
+    const Ciphertext c = party.encrypt(testing::random_slots(p.slots(), 14), level, 0x1p20);
+    DigitRows whole(layout, c.parts[1]);
+    for (const std::size_t most : {std::size_t{1}, std::size_t{2}, std::size_t{5}, layout.limbs()}) {
+      DigitRows rounds(layout, c.parts[1], most);
+      const std::size_t last_round = (layout.limbs() - 1) / most;
+      for (std::size_t round = last_round + 1; round-- > 0;) {
+        const std::size_t first = round * most, last = std::min(first + most, layout.limbs());
+        rounds.raise(first, last);
+        for (std::size_t j = first; j < last; ++j) {
+          rounds.finish(j), whole.finish(j);
+          for (std::size_t d = 0; d < whole.digits(); ++d) {
+            ASSERT_TRUE(std::equal(rounds.row(j)[d], rounds.row(j)[d] + p.n(), whole.row(j)[d]))
+                << "digit " << d << " on limb " << j << " of level " << level;
+          }
+        }
+      }
+      if (most == layout.limbs()) continue;
+      EXPECT_THROW(rounds.raise(0, most + 1), Error);
+    }
+  }
+}
+
 TEST_P(KeySwitching, ExtendedRotationsAreTheRotationTimesP) {
   const Party party(spec(GetParam()), {7});
   const std::uint32_t g = galois_element(7, party.parameters->log_n());

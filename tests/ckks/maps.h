@@ -60,9 +60,10 @@ std::vector<Slots> apply_clear(const BasicLinearMap<T>& map, const std::vector<S
   return out;
 }
 
-/// A chained plan of this step and offset, with the babies and giants that a map needs.
-inline BsgsPlan chained_plan(const MapShape& shape, int step, int offset, int slots) {
-  BsgsPlan plan{.step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = true};
+/// A chained plan of this step and offset, with the babies and giants that a map needs, perhaps with copies.
+inline BsgsPlan chained_plan(const MapShape& shape, int step, int offset, int slots, int copy_step = 0) {
+  BsgsPlan plan{
+      .step = step, .babies = {}, .giants = {}, .offset = offset, .outer = 0, .chained = true, .copy_step = copy_step};
   std::set<int> babies, giants;
   for (const DiagonalPlace& place : shape.diagonals) {
     babies.insert(plan.baby(place.rotation, slots));
@@ -82,8 +83,8 @@ struct ChainedCase {
 /// On 1024 slots.
 inline std::vector<ChainedCase> chained_cases() {
   std::vector<ChainedCase> cases;
-  const auto add = [&](const char* name, LinearMap map, int step, int offset) {
-    const BsgsPlan plan = chained_plan(shape_of(map), step, offset, 1024);
+  const auto add = [&](const char* name, LinearMap map, int step, int offset, int copy_step = 0) {
+    const BsgsPlan plan = chained_plan(shape_of(map), step, offset, 1024, copy_step);
     cases.push_back({name, std::move(map), plan});
   };
   add("gaps in both chains", random_map(1, 1, {0, 1, 12, 13, 41, 1021, 1000, 995}, 1024, 30), 4, 0);
@@ -101,6 +102,10 @@ inline std::vector<ChainedCase> chained_cases() {
   sparse.blocks[{2, 0}] = {{0, random_diagonal(1, 41)}, {3, random_diagonal(2, 42)}};
   sparse.blocks[{4, 1}] = {{1010, random_diagonal(16, 43)}, {960, random_diagonal(1024, 44)}};
   add("outputs with chains of their own", sparse, 5, 2);
+  add("outputs with chains of their own, of copies", sparse, 12, 5, 3);
+  add("copies either way", random_map(1, 1, {0, 1, 3, 12, 13, 41, 1021, 1000, 995}, 1024, 46), 8, 5, 2);
+  add("copies with a gap", random_map(2, 1, {0, 1, 13, 14, 16, 33}, 64, 47), 16, 0, 4);
+  add("copies of which the input itself is not used", random_map(1, 1, {5, 6, 22}, 32, 48), 16, 0, 4);
   add("giants around the slots", random_map(1, 1, {0, 511, 512, 513, 480, 540}, 1024, 45), 32, 16);
   return cases;
 }
@@ -116,7 +121,11 @@ double map_error_bound(const Noise& noise, const BasicLinearMap<T>& map, const B
     terms[static_cast<std::size_t>(block.first)] += static_cast<double>(diagonals.size());
   }
   const double most = std::max(1.0, *std::max_element(terms.begin(), terms.end()));
-  const double input = noise.fresh_slots(scale) + noise.key_switch_slots(level, scale);
+  int copies = 0;  // on the way to the farthest
+  for (const int baby : plan.babies) {
+    copies = std::max(copies, std::abs(plan.copy_and_rest(baby, static_cast<int>(noise.parameters.slots())).first));
+  }
+  const double input = noise.fresh_slots(scale) + (1 + copies) * noise.key_switch_slots(level, scale);
   const double rounding = noise.encoding_slots(plain_scale);
   const double term = input + std::sqrt(2.0) * rounding + input * rounding;
   // Naive evaluation switches keys after the product for each term (and link), the other once a giant step (or link),

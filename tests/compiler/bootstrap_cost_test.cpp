@@ -119,7 +119,7 @@ TEST(BootstrapCost, FactorsOfOneRadixAreSplitAlike) {
   const auto split = [](const ckks::MapShape& shape, int slots) {
     const ckks::BsgsPlan plan = ckks::plan_factor(shape, slots);
     const ckks::StepCount steps = ckks::count_steps(shape, plan, slots);
-    return std::vector<std::size_t>{steps.babies, steps.giants, ckks::rotations(plan, slots).size(),
+    return std::vector<std::size_t>{steps.babies, steps.giants, steps.copies, ckks::rotations(plan, slots).size(),
                                     shape.diagonals.size()};
   };
   for (int radix = 1; radix <= ckks::kLargestRadix; ++radix) {

@@ -85,8 +85,8 @@ bool are_radices(const std::vector<int>& radices) {
 BsgsPlan plan_factor(const MapShape& shape, int slots) {
   // In baby steps. Of ResNet-20 on a ring of 2^15 it takes 20 % off the keys and 4 % off the time of plans without
   // chains; 3 takes 20 % more off the keys, but for 15 % more time (docs/experiments.md).
-  constexpr double kKey = 1.5;
-  return plan_chained_bsgs(shape, slots, {.key = kKey});
+  constexpr double kKey = 2.5, kCopy = 6.5;
+  return plan_chained_bsgs(shape, slots, {.key = kKey, .copy = kCopy});
 }
 
 int exponential_level(const Parameters& p, const BootstrapSpec& spec) {

@@ -65,11 +65,11 @@ class Counter {
   void count_map(const ckks::MapShape& shape, const ckks::BsgsPlan& plan, int level) {
     const ckks::StepCount steps = ckks::count_steps(shape, plan, static_cast<int>(p_.slots()));
     if (steps.babies > 0) {
-      add(level, Primitive::kHoist, shape.inputs);
+      add(level, Primitive::kHoist, shape.inputs + static_cast<double>(steps.copies));
       add(level, Primitive::kHoisted, static_cast<double>(steps.babies));
       add(level, Primitive::kModDown, shape.outputs);
     }
-    add(level, Primitive::kRotate, static_cast<double>(steps.giants));
+    add(level, Primitive::kRotate, static_cast<double>(steps.giants + steps.copies));
     add(level, Primitive::kProductTerm, static_cast<double>(shape.diagonals.size()));
   }
 
