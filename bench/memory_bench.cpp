@@ -12,7 +12,8 @@
 
 // What a budget of memory costs: ResNet-20 (and ResNet-50 if asked for) on one encrypted image, in all the memory that
 // it takes, in parts of it with a tier, and in a part of it with the operating system's swapping. Every run is a server
-// process of its own; runs are interleaved, and ratios are of their medians.
+// process of its own. The speed of a shared machine drifts within minutes, so that each is compared with the runs in
+// all memory right before and after it; slow-downs are medians of these ratios.
 namespace {
 
 using namespace hearth;
@@ -37,8 +38,8 @@ bool present(const Network& network) {
   return fs::exists(kData / "models" / network.model) && fs::exists(kData / network.data / "images_u8.npy");
 }
 
-/// Runs a kind for the first time, with the smallest limit that the program accepts if it refuses the one asked for.
-void run_first(Deployment& deployment, Kind& kind) {
+/// With the smallest limit that the program accepts if it refuses the one asked for, from then on.
+void run_kind(Deployment& deployment, Kind& kind) {
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (deployment.run(kind)) return;
     fmt::print("{}: so little is refused; with {} instead\n", kind.name, mib(static_cast<double>(kind.limit)));
@@ -46,8 +47,16 @@ void run_first(Deployment& deployment, Kind& kind) {
   fail(ErrorKind::kInternal, "{}: every limit that the program names is refused", kind.name);
 }
 
+/// One run in all the memory is behind; another one follows.
+void run_between(Deployment& deployment, Kind& all, Kind& kind) {
+  const double before = all.samples.back().seconds;
+  run_kind(deployment, kind);
+  run_kind(deployment, all);
+  Sample& sample = kind.samples.back();
+  sample.slowdown = sample.seconds / ((before + all.samples.back().seconds) / 2);
+}
+
 void print_table(const std::vector<const Kind*>& kinds) {
-  const double fastest = kinds.front()->seconds();
   fmt::print("\n{:<34} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8}\n", "run", "limit", "peak", "seconds", "slow-down", "read",
              "waited");
   for (const Kind* kind : kinds) {
@@ -58,7 +67,7 @@ void print_table(const std::vector<const Kind*>& kinds) {
     };
     fmt::print("{:<34} {:>9} {:>9} {:>9.2f} {:>9.3f} {:>10} {:>8}\n", kind->name,
                kind->limit > 0 ? mib(static_cast<double>(kind->limit)) : "", mib(kind->median(&Sample::peak)),
-               kind->seconds(), kind->seconds() / fastest, tier ? mib(measured("read_bytes")) : "",
+               kind->seconds(), kind->slowdown(), tier ? mib(measured("read_bytes")) : "",
                tier ? fmt::format("{:.2f} s", measured("wait_seconds")) : "");
   }
 }
@@ -117,8 +126,10 @@ class OsRuns {
     kind_.name = "operating system's swapping, 1/3";
     kind_.limit = limit + kPageCache;
   }
-  void run(Deployment& deployment) {
-    if (!timed_out_) timed_out_ = !deployment.run_in(group_, kind_, patience_);
+  void run(Deployment& deployment, const Sample& all) {
+    if (timed_out_) return;
+    timed_out_ = !deployment.run_in(group_, kind_, patience_);
+    if (!timed_out_) kind_.samples.back().slowdown = kind_.samples.back().seconds / all.seconds;
   }
   void add(Report& report, const Kind& third) const {
     double speedup = 0;
@@ -149,22 +160,22 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
   const std::string nvme = fmt::format("nvme:{}:8GiB", folder.path());
 
   Kind all{.name = "DRAM only", .limit = 0, .tier = {}, .samples = {}};
-  run_first(deployment, all);
+  run_kind(deployment, all);
   const double set = all.samples.front().peak;
   const auto part = [](double bytes, double share) { return static_cast<std::uint64_t>(bytes * share); };
   Kind third{"NVMe, 1/3", part(set, 1.0 / 3), nvme, {}}, sixth{"NVMe, 1/6", part(set, 1.0 / 6), nvme, {}};
   Kind optane{"emulated Optane, 1/3", part(set, 1.0 / 3), "emulated:optane_pmem_100:8GiB", {}};
-  run_first(deployment, third);
+  run_between(deployment, all, third);
   const double keys = number(third.samples.front().residency, "working_set", "evaluation key");
   Kind expanded{"NVMe, 1/3 with expanded keys", part(set + keys, 1.0 / 3), nvme, {}};
-  for (Kind* kind : {&sixth, &optane, &expanded}) run_first(deployment, *kind);
+  for (Kind* kind : {&sixth, &optane, &expanded}) run_between(deployment, all, *kind);
 
   std::string obstacle = os_obstacle(options);
   std::optional<OsRuns> os;
   const auto run_os = [&] {
     try {
       if (obstacle.empty() && !os) os.emplace(options, folder, third.limit, kOsPatience * all.samples.front().process);
-      if (os) os->run(deployment);
+      if (os) os->run(deployment, all.samples.back());
     } catch (const Error& error) {
       obstacle = error.what();
       os.reset();
@@ -172,9 +183,8 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
   };
   run_os();
   for (int i = 1; i < options.repeats; ++i) {
-    for (Kind* kind : {&all, &third, &sixth, &optane, &expanded}) {
-      require(deployment.run(*kind), ErrorKind::kInternal, "{}: a limit is refused that was accepted", kind->name);
-    }
+    run_kind(deployment, all);
+    for (Kind* kind : {&third, &sixth, &optane, &expanded}) run_between(deployment, all, *kind);
     run_os();
   }
 
@@ -187,11 +197,11 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
       "traffic over bound: bytes read, without the first loads of what did not fit when the run began, over what any\n"
       "plan must read for later uses with so much memory\n",
       mib(set), mib(set + keys));
-  report.add("tier_third_dram_slowdown", third.seconds() / all.seconds(), "ratio");
-  report.add("tier_sixth_dram_slowdown", sixth.seconds() / all.seconds(), "ratio");
+  report.add("tier_third_dram_slowdown", third.slowdown(), "ratio");
+  report.add("tier_sixth_dram_slowdown", sixth.slowdown(), "ratio");
   report.add("tier_sixth_dram_share", static_cast<double>(sixth.limit) / set, "of set");
-  report.add("tier_third_expanded_dram_slowdown", expanded.seconds() / all.seconds(), "ratio");
-  report.add("tier_emulated_optane_third_slowdown", optane.seconds() / all.seconds(), "ratio");
+  report.add("tier_third_expanded_dram_slowdown", expanded.slowdown(), "ratio");
+  report.add("tier_emulated_optane_third_slowdown", optane.slowdown(), "ratio");
   if (os) os->add(report, third);
   if (!os) fmt::print("skipped: the operating system's swapping: {}\n", obstacle);
   add_figures(report, third, options.common.threads);
@@ -208,12 +218,13 @@ void measure_resnet50(const Options& options, Report& report, const cli::Interru
   const std::string nvme = fmt::format("nvme:{}:32GiB", folder.path());
   Kind all{"ResNet-50, DRAM only", 0, {}, {}}, four{"ResNet-50, NVMe", 4 * kGiB, nvme, {}};
   Kind two{"ResNet-50, NVMe, less", 2 * kGiB, nvme, {}};
-  for (Kind* kind : {&all, &four, &two}) run_first(deployment, *kind);
+  run_kind(deployment, all);
+  for (Kind* kind : {&four, &two}) run_between(deployment, all, *kind);
   print_table({&all, &four, &two});
   report.add("resnet50_peak_gib", all.median(&Sample::peak) / kGiB, "GiB");
-  report.add("resnet50_4gib_slowdown", four.seconds() / all.seconds(), "ratio");
+  report.add("resnet50_4gib_slowdown", four.slowdown(), "ratio");
   report.add("resnet50_4gib_peak_gib", four.median(&Sample::peak) / kGiB, "GiB");
-  report.add("resnet50_2gib_slowdown", two.seconds() / all.seconds(), "ratio");
+  report.add("resnet50_2gib_slowdown", two.slowdown(), "ratio");
   report.add("resnet50_2gib_peak_gib", two.median(&Sample::peak) / kGiB, "GiB");
 }
 
@@ -242,9 +253,7 @@ int main(int argc, char** argv) {
   CLI::App app("Runs networks within parts of the memory that they take, and compares", "memory_bench");
   Options options;
   app.add_option("--json", options.json, "Where to write the results")->capture_default_str();
-  app.add_option("--repeats", options.repeats, "Runs of each kind; ratios are of medians")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("--repeats", options.repeats, "Runs of each kind")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--folder", options.folder,
                  "Work in a new folder below this one; the tier is there, so it must be on a disk")
       ->capture_default_str();

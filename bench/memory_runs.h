@@ -67,10 +67,11 @@ inline std::string mib(double bytes) { return fmt::format("{:.0f} MiB", bytes / 
 
 /// One run of the server.
 struct Sample {
-  double seconds = 0;  ///< of the input
-  double process = 0;  ///< of the whole process
-  double peak = 0;     ///< bytes
-  Json residency;      ///< null without a limit
+  double seconds = 0;   ///< of the input
+  double process = 0;   ///< of the whole process
+  double peak = 0;      ///< bytes
+  double slowdown = 1;  ///< against runs in all the memory around it
+  Json residency;       ///< null without a limit
 };
 
 /// Runs of one kind.
@@ -84,6 +85,7 @@ struct Kind {
     return figure([&](const Sample& s) { return s.*field; });
   }
   double seconds() const { return median(&Sample::seconds); }
+  double slowdown() const { return median(&Sample::slowdown); }
   /// Median of a number of every run.
   template <typename Function>
   double figure(Function&& function) const {
