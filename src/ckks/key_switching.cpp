@@ -95,14 +95,15 @@ void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::u
 void multiply_packed(const SwitchLayout& layout, const DigitRows& digits, const HeldRows& b, std::size_t j,
                      std::uint32_t* out, bool accumulate) {
   const ring::Kernels& k = ring::kernels();
-  const std::size_t n = layout.n(), count = digits.digits(), block = dry_run() ? n : std::min(n, kKeyBlock);
+  const std::size_t n = layout.n(), count = digits.digits(), fitting = std::min(n, kKeyBlock);
+  const std::size_t stride = fitting + kRowPadding, block = dry_run() ? n : fitting;
   const std::size_t words = ring::packed_words(block);
-  Scratch<std::uint32_t> room(count * (block + kRowPadding));
+  Scratch<std::uint32_t> room(count * stride);
   std::vector<const std::uint32_t*> digit(count), key(count);
   for (std::size_t from = 0; from < n; from += block) {
     const bool asks = from + kBlocksAhead * block < n;
     for (std::size_t d = 0; d < count; ++d) {
-      std::uint32_t* const unpacked = room.data() + d * (block + kRowPadding);
+      std::uint32_t* const unpacked = room.data() + d * stride;
       const std::uint32_t* const packed = b[d] + ring::packed_words(from);
       k.unpack(unpacked, packed, block);
       // After the loads that are waited for now, before the products.

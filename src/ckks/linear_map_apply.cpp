@@ -82,6 +82,13 @@ class PreparedRun {
     }
   }
 
+  /// Of one input at least: its coefficients, and what they are raised to in one round.
+  std::size_t digit_bytes() const {
+    if (!run_.map().rotates) return 0;
+    const std::size_t raised = std::min(kFewestRaised, run_.limbs()) * run_.layout().digits().size();
+    return (run_.layout().q_limbs() + raised) * n() * sizeof(std::uint32_t);
+  }
+
   /// End of the longest run of whole inputs whose rotations (one limb for each thread) and digits fit the memory.
   std::size_t group_end(const std::vector<InputRotation>& all, std::size_t from) const {
     const std::size_t at_once = std::min(static_cast<std::size_t>(threads()), run_.limbs());
@@ -90,7 +97,7 @@ class PreparedRun {
     while (to < all.size()) {
       std::size_t next = to;
       while (next < all.size() && all[next].input == all[to].input) ++next;
-      const bool fits = (next - from) * row_pair <= memory_ / 4 && ++inputs * run_.hoisted_bytes() <= memory_ / 4;
+      const bool fits = (next - from) * row_pair <= memory_ / 4 && ++inputs * digit_bytes() <= memory_ / 4;
       if (!fits && to > from) break;
       to = next;
     }
@@ -146,11 +153,10 @@ class PreparedRun {
     if (dry_run()) return count_terms(group, j);
     const std::size_t fitting = kBlockBytes / (2 * rows.size() * sizeof(std::uint32_t));
     const std::size_t block = std::min(n(), std::max(kMinBlock, std::bit_floor(fitting)));
-    std::size_t most = 0;  // terms of one step
-    for (std::size_t s = 0; s < sums_.size(); ++s) most = std::max(most, steps()[group.first_step + s].terms.size());
     ring::for_each_limb(n() / block, rows.size() * block, [&](std::size_t k) {
+      // A step has at most one term for each rotation.
       Operands operands{
-          .c0 = {}, .c1 = {}, .diagonals = {}, .room = Scratch<std::uint32_t>(most * diagonals.room(block))};
+          .c0 = {}, .c1 = {}, .diagonals = {}, .room = Scratch<std::uint32_t>(rows.size() * diagonals.room(block))};
       for (std::size_t s = 0; s < sums_.size(); ++s)
         sum_terms(group, rows, diagonals, s, j, k * block, block, operands);
     });
