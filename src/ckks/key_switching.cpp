@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/dry_run.h"
 #include "base/error.h"
@@ -173,27 +174,17 @@ DigitRows::DigitRows(const SwitchLayout& layout, const ring::Poly& c, std::vecto
   begin(c);
   const std::size_t stored = into != nullptr ? 0 : layout.limbs() * digits_ - layout.q_limbs();
   storage_.emplace(stored * pitch(layout));
-  std::uint32_t* free_row = storage_->data();
-  for (std::size_t d = 0; d < digits_; ++d) {
-    const ring::BaseConverter& converter =
-        layout.parameters().mod_up(layout.level(), layout.set(), static_cast<int>(d));
-    std::vector<const std::uint32_t*> in;
-    std::vector<std::uint32_t*> out;
-    for (const int prime : converter.from()) {
+  for (std::size_t d = 0; into != nullptr && d < digits_; ++d) {
+    for (const int prime : layout.digits()[d]) {
       const std::size_t j = layout.limb_of(prime);
-      in.push_back(coefficients_->data() + j * pitch(layout));
-      if (into == nullptr) continue;
       ring::copy_words((*into)[d].limb(j), c.limb(j), layout.n());
       rows_[j * digits_ + d] = (*into)[d].limb(j);
     }
-    for (const int prime : converter.to()) {
-      const std::size_t j = layout.limb_of(prime);
-      out.push_back(into != nullptr ? (*into)[d].limb(j) : free_row);
-      if (into == nullptr) free_row += pitch(layout);
-      rows_[j * digits_ + d] = raw_[j * digits_ + d] = out.back();
-    }
-    converter.convert(out.data(), in.data(), layout.n());
   }
+  std::uint32_t* free_row = storage_->data();
+  raise_into(0, layout.limbs(), [&](std::size_t d, std::size_t j) {
+    return into != nullptr ? (*into)[d].limb(j) : std::exchange(free_row, free_row + pitch(layout));
+  });
   coefficients_.reset();
 }
 
@@ -222,6 +213,13 @@ void DigitRows::begin(const ring::Poly& c) {
 void DigitRows::raise(std::size_t first, std::size_t last) {
   require(coefficients_ && (last - first) * digits_ * pitch(layout_) <= storage_->size(), ErrorKind::kInternal,
           "digits have no room for limbs {} to {}", first, last);
+  raise_into(first, last, [&](std::size_t d, std::size_t j) {
+    return storage_->data() + ((j - first) * digits_ + d) * pitch(layout_);
+  });
+}
+
+template <typename Place>
+void DigitRows::raise_into(std::size_t first, std::size_t last, const Place& place) {
   for (std::size_t d = 0; d < digits_; ++d) {
     const ring::BaseConverter& converter =
         layout_.parameters().mod_up(layout_.level(), layout_.set(), static_cast<int>(d));
@@ -234,7 +232,7 @@ void DigitRows::raise(std::size_t first, std::size_t last) {
       const std::size_t j = layout_.limb_of(converter.to()[t]);
       if (j < first) from = t + 1;
       if (j < first || j >= last) continue;
-      out.push_back(storage_->data() + ((j - first) * digits_ + d) * pitch(layout_));
+      out.push_back(place(d, j));
       rows_[j * digits_ + d] = raw_[j * digits_ + d] = out.back();
     }
     converter.convert(out.data(), in.data(), layout_.n(), from, out.size());

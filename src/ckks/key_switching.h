@@ -69,10 +69,13 @@ class DigitRows {
   std::size_t digits() const { return digits_; }
 
  private:
+  void begin(const ring::Poly& c);  ///< own rows and coefficients
+  /// Converts the coefficients to limbs [first, last), digit d on limb j to the row place(d, j).
+  template <typename Place>
+  void raise_into(std::size_t first, std::size_t last, const Place& place);
+
   const SwitchLayout& layout_;
   std::size_t digits_;
-  void begin(const ring::Poly& c);  ///< own rows and coefficients
-
   std::optional<Scratch<std::uint32_t>> storage_, coefficients_;
   std::vector<const std::uint32_t*> rows_;  // [limb][digit]
   std::vector<std::uint32_t*> raw_;         // the same rows while in the coefficient domain, null otherwise

@@ -118,9 +118,10 @@ class PreparedRun {
     const std::size_t fitting =
         std::clamp(memory_ / kRaisedShare / row, std::min(kFewestRaised, run_.limbs()), run_.limbs());
     const std::size_t rounds = (run_.limbs() + fitting - 1) / fitting, most = (run_.limbs() + rounds - 1) / rounds;
-    parallel_for(0, needed.size(), [&](std::size_t i) {
+    // By this thread, which gives their memory back: scratch stays with its thread.
+    for (std::size_t i = 0; i < needed.size(); ++i) {
       if (needed[i]) group.digits[i] = std::make_unique<DigitRows>(run_.layout(), run_.input(first + i).parts[1], most);
-    });
+    }
     return most;
   }
 

@@ -1,6 +1,5 @@
 #include "ckks/linear_map_run.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -53,10 +52,10 @@ void MapRun::make_copies(std::span<const Ciphertext> in) {
     const std::size_t first = in_.size();
     in_.push_back(&c);
     for (std::size_t k = 1; k < count; ++k) {
-      const int copy = map_.copies[k], nearer = copy > 0 ? copy - 1 : copy + 1;
-      const auto at = std::find(map_.copies.begin(), map_.copies.end(), nearer) - map_.copies.begin();
+      const int copy = map_.copies[k];
+      const std::size_t nearer = copy == 1 || copy == -1 ? 0 : k - 1;  // the input itself, or the copy before
       const int step = copy > 0 ? map_.plan.copy_step : -map_.plan.copy_step;
-      copies_.push_back(evaluator_.rotate(*in_[first + static_cast<std::size_t>(at)], step));
+      copies_.push_back(evaluator_.rotate(*in_[first + nearer], step));
       in_.push_back(&copies_.back());
     }
   }

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/block_cache.h"
 #include "base/buffer.h"
 #include "base/dry_run.h"
 #include "base/error.h"
@@ -18,8 +19,6 @@ namespace hearth::runtime {
 namespace {
 
 constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
-
-constexpr std::size_t kPage = 4096;  // what tiers align to
 
 // Working memory is cut from chunks in blocks of many sizes, between which gaps remain.
 constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
@@ -86,8 +85,7 @@ std::uint32_t number_of(const ckks::RowSource& source) { return dynamic_cast<con
 }  // namespace
 
 Residency::Residency(std::size_t row_words)
-    : row_words_(row_words),
-      row_bytes_((ring::packed_words(row_words) * sizeof(std::uint32_t) + kPage - 1) / kPage * kPage) {
+    : row_words_(row_words), row_bytes_(block_bytes(ring::packed_words(row_words) * sizeof(std::uint32_t))) {
   require(row_words % ring::kPackGroup == 0, ErrorKind::kInvalidArgument,
           "rows of {} residues cannot be stored: their number must be a multiple of {}", row_words, ring::kPackGroup);
 }

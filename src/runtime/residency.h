@@ -120,7 +120,7 @@ class Residency : public ckks::RowStore {
     std::size_t first = 0, last = 0;  // records
     double begin = 0, end = 0;        // dry seconds
   } part_;
-  double seconds_per_dry_ = 1;  // second, over the whole program
+  double seconds_per_dry_ = 1;  // over the whole program
   std::uint64_t working_bytes_ = 0;
   memory::AccessSequence sequence_, tail_;
   memory::Plan plan_, tail_plan_;
