@@ -75,6 +75,7 @@ class Chunks {
   void trim() noexcept {
     const std::lock_guard lock(mutex_);
     unmap_empty();
+    cut_ends();
     for (const auto& [block, size] : free_) madvise(block, size, MADV_DONTNEED);
   }
 
@@ -120,6 +121,20 @@ class Chunks {
       const auto here = chunk++;
       const auto block = free_.find(here->first);
       if (block != free_.end() && block->second == here->second) unmap(here->first);
+    }
+  }
+
+  /// Of chunks that are in use.
+  void cut_ends() {
+    for (auto& [begin, size] : chunks_) {
+      const auto next = free_.lower_bound(begin + size);
+      if (next == free_.begin()) continue;
+      const auto [block, idle] = *std::prev(next);
+      if (block <= begin || block + idle != begin + size) continue;
+      remove_free(block, idle);
+      munmap(block, idle);
+      size -= idle;
+      total_ -= idle;
     }
   }
 

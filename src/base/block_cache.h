@@ -28,7 +28,8 @@ class ChunkLimit {
   ChunkLimit(const ChunkLimit&) = delete;
   ChunkLimit& operator=(const ChunkLimit&) = delete;
 };
-/// Gives what is idle back to the kernel. Done of itself for chunks in which nothing is left while more than
+/// Gives what is idle back to the kernel: chunks in which nothing is left, the ends of others, and the memory, but not
+/// the addresses, of what lies between blocks. Done of itself for chunks in which nothing is left while more than
 /// kIdleBlocks are idle and there is no limit.
 void trim_chunks() noexcept;
 inline constexpr std::size_t kIdleBlocks = std::size_t{256} << 20;

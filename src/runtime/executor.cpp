@@ -145,10 +145,11 @@ void Executor::prepare(std::size_t index) {
 void Executor::plan_memory(MemoryOptions memory, const std::vector<double>& seconds) {
   trim_chunks();
   malloc_trim(0);
-  const std::size_t chunks = used_chunk_bytes(), resident = rss_bytes();
-  const std::uint64_t process = (resident > chunks ? resident - chunks : 0) + kSmallBlocks;
-  residency_->plan(std::move(memory), seconds, {.process = process, .fixed = chunks, .chunks = chunk_bytes()});
+  const std::size_t used = used_chunk_bytes(), resident = rss_bytes();
+  const std::uint64_t process = (resident > used ? resident - used : 0) + kSmallBlocks;
+  residency_->plan(std::move(memory), seconds, {.process = process, .fixed = chunk_bytes()});
   chunk_limit_ = std::make_unique<ChunkLimit>(limit_ - residency_->forecast().process_bytes);
+  residency_->open();
 }
 
 /// Goes through the program in dry runs.

@@ -179,26 +179,26 @@ void Residency::build_sequence(std::span<const double> seconds) {
 }
 
 /// How the limit is shared. Returns the least that the store works with.
-std::uint64_t Residency::share_memory(const MemoryOptions& options, const Taken& taken) {
+std::uint64_t Residency::share_memory(std::uint64_t limit, const Taken& taken) {
   std::uint64_t largest = 0;
   for (const memory::PlannedObject& object : sequence_.objects) {
     largest = std::max(largest, object.bytes);
     forecast_.working_set[static_cast<std::size_t>(object.kind)] += object.bytes;
   }
-  const bool tier = options.tier != nullptr;
+  const bool tier = tier_ != nullptr;
   const std::uint64_t total = total_bytes(sequence_);
   // Every thread may hold one object while another is on its way.
   const std::uint64_t at_once = largest * static_cast<std::uint64_t>(threads() + 1);
   const std::uint64_t least = tier ? std::min(total, std::max(memory::smallest_capacity(sequence_), at_once)) : total;
   MemoryForecast& f = forecast_;
-  f.limit = options.limit;
+  f.limit = limit;
   f.process_bytes = taken.process + kUseBytes * sequence_.uses.size();
   f.fixed_bytes = taken.fixed;
   f.working_bytes =
       working_bytes_ + working_bytes_ / kGapShare + kGaps + static_cast<std::uint64_t>(threads()) * kScratchArena;
   f.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = f.working_bytes;
   const std::uint64_t others = f.process_bytes + f.fixed_bytes + f.working_bytes;
-  f.smallest = std::max(others + least, f.process_bytes + taken.chunks);
+  f.smallest = others + least;
   require(f.limit >= f.smallest, ErrorKind::kResource,
           "{} MiB of memory are too little: this program needs at least {} MiB {} ({} MiB of code and program, {} MiB "
           "of tables, {} MiB of live ciphertexts and what is between them, {} MiB of keys and plaintexts)",
@@ -206,8 +206,8 @@ std::uint64_t Residency::share_memory(const MemoryOptions& options, const Taken&
           f.fixed_bytes >> 20, f.working_bytes >> 20, least >> 20);
   f.store_bytes = std::min(total, f.limit - others);
   if (tier) {
-    f.tier = options.tier->name();
-    f.emulated = options.tier->emulated();
+    f.tier = tier_->name();
+    f.emulated = tier_->emulated();
   }
   return least;
 }
@@ -264,10 +264,11 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, con
   const double start = now();
   build_sequence(seconds);
   records_ = {};
-  const std::uint64_t least = share_memory(options, taken);
+  tier_ = std::move(options.tier);
+  const std::uint64_t least = share_memory(options.limit, taken);
   const std::uint64_t total = total_bytes(sequence_), room = forecast_.store_bytes;
-  plan_options_.tier = options.tier != nullptr && room < total;
-  if (options.tier) plan_options_.speed = options.tier->speed();
+  plan_options_.tier = tier_ != nullptr && room < total;
+  if (tier_) plan_options_.speed = tier_->speed();
   // What the plan leaves free lets fetches run ahead of uses that come in another order than planned.
   const std::uint64_t ahead = plan_options_.tier ? kAhead * total / sequence_.objects.size() : 0;
   plan_options_.capacity = std::max(least, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
@@ -279,10 +280,13 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, con
   forecast_.moving_seconds = moving_seconds(plan_);
   forecast_.planning_seconds = now() - start;
   malloc_trim(0);
+}
+
+void Residency::open() {
   store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{
       .capacity = forecast_.store_bytes,
       .row_bytes = row_bytes_,
-      .tier = std::move(options.tier),
+      .tier = std::move(tier_),
       .objects = sequence_.objects,
       .make = [this](std::uint32_t object, std::span<std::byte* const> rows) { make_rows(object, rows); }});
 }

@@ -41,7 +41,7 @@ struct MemoryForecast {
 
 /// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for
 /// real. First sources are added and every instruction is gone through in a dry run between record_instruction() calls;
-/// then plan(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for the same
+/// then plan() and open(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for the same
 /// places twice, in the same order: in the dry run, where contents are left out, and for real. Recording is for one
 /// thread, runs are one at a time; rows may be acquired by any thread.
 class Residency : public ckks::RowStore {
@@ -65,12 +65,13 @@ class Residency : public ckks::RowStore {
   /// What a process has taken before a plan is made.
   struct Taken {
     std::uint64_t process = 0;  ///< outside of Buffers
-    std::uint64_t fixed = 0;    ///< in Buffers that stay
-    std::uint64_t chunks = 0;   ///< what Buffers are cut from: at least `fixed`, and not given back
+    std::uint64_t fixed = 0;    ///< chunks of Buffers that stay
   };
   /// Ends the recording. `seconds`: predicted, by instruction; empty if unknown. Error(kResource) naming the smallest
   /// limit if this one cannot work.
   void plan(MemoryOptions options, std::span<const double> seconds, const Taken& taken);
+  /// Takes the store's memory. Once, after plan(), when the limit of Buffers is set.
+  void open();
   const MemoryForecast& forecast() const { return forecast_; }
   const memory::AccessSequence& sequence() const { return sequence_; }
   const memory::Plan& residency_plan() const { return plan_; }
@@ -101,7 +102,7 @@ class Residency : public ckks::RowStore {
   void build_sequence(std::span<const double> seconds);
   void plan_with_recipes(std::uint64_t least);
   void make_rows(std::uint32_t object, std::span<std::byte* const> rows) const;
-  std::uint64_t share_memory(const MemoryOptions& options, const Taken& taken);
+  std::uint64_t share_memory(std::uint64_t limit, const Taken& taken);
   memory::AccessSequence tail(std::size_t first) const;
 
   std::size_t row_words_, row_bytes_;                           // row_bytes_: packed, in whole pages
@@ -126,6 +127,7 @@ class Residency : public ckks::RowStore {
   memory::Plan plan_, tail_plan_;
   memory::PlanOptions plan_options_;
   MemoryForecast forecast_;
+  std::unique_ptr<memory::Tier> tier_;  // until the store has it
   std::unique_ptr<memory::ObjectStore> store_;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <random>
@@ -107,8 +108,29 @@ TEST_F(BlockCache, TrimmingKeepsChunksInUse) {
   give_block(large, 2 * kChunk);
   EXPECT_EQ(chunk_bytes(), 3 * kChunk);
   trim_chunks();
-  EXPECT_EQ(chunk_bytes(), kChunk);
+  EXPECT_EQ(chunk_bytes(), kMiB) << "without the end of the chunk";
+  static_cast<std::byte*>(held)[kMiB - 1] = std::byte{1};
   give_block(held, kMiB);
+  trim_chunks();
+  EXPECT_EQ(chunk_bytes(), 0U);
+}
+
+/// What lies between blocks stays, and is whole again with them.
+TEST_F(BlockCache, TrimmingCutsOnlyTheEndsOfChunks) {
+  std::array<void*, 4> blocks{};
+  for (void*& block : blocks) block = take_block(kMiB);
+  give_block(blocks[0], kMiB);
+  give_block(blocks[2], kMiB);
+  trim_chunks();
+  EXPECT_EQ(chunk_bytes(), 4 * kMiB);
+  EXPECT_EQ(used_chunk_bytes(), 2 * kMiB);
+  give_block(blocks[3], kMiB);
+  trim_chunks();
+  EXPECT_EQ(chunk_bytes(), 2 * kMiB) << "the gap before the last block was its neighbour";
+  EXPECT_EQ(take_block(kMiB), blocks[0]);
+  void* const more = take_block(kMiB);
+  EXPECT_EQ(chunk_bytes(), 2 * kMiB + kChunk) << "a new chunk, as this one is full";
+  for (void* const block : {blocks[0], blocks[1], more}) give_block(block, kMiB);
 }
 
 TEST_F(BlockCache, IdleChunksAreGivenBackOnlyWithoutALimit) {

@@ -60,9 +60,8 @@ class Budget : public ::testing::Test {
     ADD_FAILURE() << "a budget of nothing was accepted";
     return 1;
   }
-  /// What the process takes besides is measured anew every time, and so are chunks that blocks of before keep; together
-  /// they waver by less than so many MiB.
-  static constexpr std::uint64_t kWavers = 4;
+  /// What the process takes besides is measured anew every time, and wavers by less than so many MiB.
+  static constexpr std::uint64_t kWavers = 2;
   /// Barely enough.
   static std::uint64_t tight() { return smallest(mapped_tier()) + kWavers; }
 
