@@ -14,10 +14,14 @@ namespace {
 constexpr int kMainWeight = 512;         // h of the main secret
 constexpr int kEncapsulatedWeight = 32;  // of the one under which ModRaise works
 constexpr int kMaxPrimes = 64;
+constexpr int kLeastSpecial = 2;  // primes
+constexpr int kMaxDigits = 8;
 /// log2 of the probability that any bootstrap of a run leaves the range of its exponential.
 constexpr double kLog2Failure = -40;
 /// Error of the exponential's series, after all squarings.
 constexpr double kExponentialError = 0x1p-17;
+/// A special modulus exceeds digits by one prime of this size, so that key switching adds less than rounding does.
+constexpr int kSpareBits = 20;
 
 bool can_merge(int stages, int factors) { return stages >= factors && stages <= factors * ckks::kLargestRadix; }
 
@@ -29,7 +33,7 @@ class ChainSearch {
     sparse_weight_ = std::min(kEncapsulatedWeight, half);
     if (needs.security == ckks::Security::kBits128) {
       const double limit = ckks::max_log_qp_128(needs.log_n, ckks::SecretKind::kSparseTernary, main_weight_);
-      budget_ = std::min(budget_, static_cast<int>(limit / static_cast<double>(kPrimeBits)));
+      bits_ = std::min(bits_, static_cast<int>(limit));
     }
     wrap_bound_ = ckks::smallest_wrap_bound(sparse_weight_, needs.log_n, std::max(needs.bootstraps, 1), kLog2Failure);
   }
@@ -53,14 +57,13 @@ class ChainSearch {
     shape.exp_degree = ckks::exponential_degree(wrap_bound_, doublings, kExponentialError);
     const int top = stc + needs_.linear_levels + ckks::polynomial_depth(needs_.coefficients - 1) + doublings +
                     ckks::polynomial_depth(shape.exp_degree) + cts;
-    // The special modulus is one prime larger than a digit, so that key switching adds less than rounding does.
-    for (int digits = 1; digits <= 8; ++digits) {
-      const int digit = (top + digits) / digits;
-      if (top + 1 + digit + 1 <= budget_) add(shape, stc, cts, top, digit);
-    }
+    if (top + 1 + kLeastSpecial <= kMaxPrimes && fits(top, 1)) add(shape, stc, cts, top);
   }
 
-  void add(const ckks::BootstrapSpec& shape, int stc, int cts, int top, int digit) {
+  /// Whether keys with digits of so many primes may exist at a level.
+  bool fits(int level, int digit) const { return (level + 1 + digit) * kPrimeBits + kSpareBits <= bits_; }
+
+  void add(const ckks::BootstrapSpec& shape, int stc, int cts, int top) {
     BootstrapChain chain;
     chain.bootstrap = shape;
     ckks::ParameterSpec& spec = chain.parameters;
@@ -70,15 +73,51 @@ class ChainSearch {
     spec.hamming_weight = main_weight_;
     spec.encapsulated_weight = sparse_weight_;
     spec.levels.assign(static_cast<std::size_t>(top) + 1, {kPrimeBits});
-    spec.special_bits.assign(static_cast<std::size_t>(digit) + 1, kPrimeBits);
-    const int bottom = stc + needs_.linear_levels;
-    const int low_digit = std::min(digit, bottom + 1);
-    spec.key_sets = {{0, 1, 1}, {bottom, low_digit, low_digit + 1}, {top, digit, digit + 1}};
+    // Linear layers and SlotsToCoeffs share rotations, products between the embeddings all have one key, and every
+    // factor of CoeffsToSlots has keys of its own level.
+    const int linear = stc + needs_.linear_levels;
+    spec.key_sets = {{0, 1, 1}};
+    for (const int level : {linear, top - cts}) add_key_set(spec, level);
+    for (int level = top - cts + 1; level <= top; ++level) add_key_set(spec, level);
+    price(chain, stc, cts);
+    for (std::size_t set = spec.key_sets.size() - 1; spec.key_sets[set].max_level > linear; --set) {
+      choose_digit(chain, set, stc, cts);
+    }
+    int most = 0;
+    for (const ckks::KeySetSpec& set : spec.key_sets) most = std::max(most, set.special_primes);
+    spec.special_bits.assign(static_cast<std::size_t>(most), kPrimeBits);
+    spec.special_bits[1] = kSpareBits;  // the first one alone serves the sparse secret
+    chains_.push_back(std::move(chain));
+  }
+
+  /// With as few digits as there may be.
+  void add_key_set(ckks::ParameterSpec& spec, int level) const {
+    if (level <= spec.key_sets.back().max_level) return;
+    const int room = kMaxPrimes - static_cast<int>(spec.levels.size()) - 1;
+    int digit = std::min(level + 1, room);
+    while (!fits(level, digit)) --digit;
+    spec.key_sets.push_back({level, digit, digit + 1});
+  }
+
+  /// The radices of least cost, and that cost.
+  void price(BootstrapChain& chain, int stc, int cts) const {
+    const ckks::ParameterSpec& spec = chain.parameters;
     chain.bootstrap.stc_radices = cheapest_stc_radices(spec, needs_.log_period, stc, costs_);
     chain.bootstrap.cts_radices = cheapest_cts_radices(spec, needs_.log_period, cts, costs_);
     chain.seconds = bootstrap_seconds(spec, chain.bootstrap, needs_.coefficients, needs_.ciphertexts, costs_);
     chain.cost = chain.seconds + embedding_fetch_seconds(spec, chain.bootstrap, costs_);
-    chains_.push_back(std::move(chain));
+  }
+
+  /// The digits of a key set that make the chain cheapest.
+  void choose_digit(BootstrapChain& chain, std::size_t set, int stc, int cts) const {
+    BootstrapChain other = chain;
+    ckks::KeySetSpec& keys = other.parameters.key_sets[set];
+    for (int digit = keys.digit_primes - 1; digit > keys.max_level / kMaxDigits; --digit) {
+      keys.digit_primes = digit;
+      keys.special_primes = digit + 1;
+      price(other, stc, cts);
+      if (other.cost < chain.cost) chain = other;
+    }
   }
 
   /// Of a ReLU with a series of the longest length.
@@ -115,7 +154,7 @@ class ChainSearch {
   const BootstrapNeeds& needs_;
   const LimbCosts& costs_;
   int main_weight_ = 0, sparse_weight_ = 0, wrap_bound_ = 0;
-  int budget_ = kMaxPrimes;
+  int bits_ = kMaxPrimes * kPrimeBits;  // of the largest modulus of a key
   std::vector<BootstrapChain> chains_;
   FourierSeries relu_;
 };

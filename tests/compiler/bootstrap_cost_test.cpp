@@ -92,6 +92,32 @@ TEST(BootstrapCost, OfFetchingGrowsWithItsPriceAlone) {
   EXPECT_DOUBLE_EQ(embedding_fetch_seconds(chain.parameters, chain.bootstrap, costs), 2 * fetch);
 }
 
+/// Every level uses the largest key modulus that is safe, or as much of it as pays.
+TEST(BootstrapChain, HasTheCheapestDigitsAtEveryLevel) {
+  const LimbCosts costs = typical_limbs(15);
+  const BootstrapChain chain = chain_of(15, costs, ckks::Security::kBits128);
+  const auto parameters = ckks::Parameters::create(chain.parameters);
+  EXPECT_GE(parameters->security().estimated_bits, 128);
+  const int between = chain.activation_level() + 1;  // linear layers and what is below have one digit
+  for (std::size_t set = 1; set < chain.parameters.key_sets.size(); ++set) {
+    const ckks::KeySetSpec& keys = chain.parameters.key_sets[set];
+    EXPECT_EQ(keys.special_primes, keys.digit_primes + 1);
+    if (keys.max_level <= between) {
+      EXPECT_EQ(keys.digit_primes, keys.max_level + 1);
+      continue;
+    }
+    for (int digit = 1; digit <= keys.max_level + 1; ++digit) {
+      ckks::ParameterSpec other = chain.parameters;
+      other.key_sets[set].digit_primes = digit;
+      other.key_sets[set].special_primes = digit + 1;
+      const bool fits = (keys.max_level + 1 + digit) * 30 + 20 <= 864;
+      if (fits) {
+        EXPECT_GE(cost(other, chain.bootstrap, costs), chain.cost * (1 - 1e-9)) << keys.max_level << ", " << digit;
+      }
+    }
+  }
+}
+
 /// What the price counts, from the diagonals and keys of the factors themselves.
 TEST(BootstrapCost, OfFetchingIsThatOfTheFactorsKeysAndDiagonals) {
   const LimbCosts costs = typical_limbs(15);

@@ -59,6 +59,22 @@ Rows describe(const compiler::Prediction& p) {
                                       : "no bound from the noise model; see the simulated accuracy"}};
 }
 
+/// How many digits keys have, by the levels that they serve.
+std::string key_sets_text(const ckks::Parameters& parameters) {
+  std::string text;
+  int first = 0;
+  for (int set = 0; set < parameters.key_set_count(); ++set) {
+    const ckks::KeySetSpec& keys = parameters.spec().key_sets[static_cast<std::size_t>(set)];
+    const std::size_t digits = parameters.digits(set, keys.max_level).size();
+    text +=
+        fmt::format("{}level{} {}: {} digit{} of {}", set == 0 ? "" : "; ", first == keys.max_level ? "" : "s",
+                    first == keys.max_level ? fmt::format("{}", first) : fmt::format("{}-{}", first, keys.max_level),
+                    digits, digits == 1 ? "" : "s", keys.digit_primes);
+    first = keys.max_level + 1;
+  }
+  return text;
+}
+
 Json to_json(const ckks::Parameters& parameters) {
   const ckks::ParameterSpec& spec = parameters.spec();
   const ckks::SecurityReport& security = parameters.security();
@@ -86,7 +102,8 @@ Rows describe(const ckks::Parameters& parameters) {
           {"secret", secret_name(spec)},
           {"security", security_text(security.estimated_bits, security.log_qp, security.limit)},
           {"levels", fmt::format("{}", parameters.max_level())},
-          {"prime bits", fmt::format("{} | special {}", join(bits), join(spec.special_bits))}};
+          {"prime bits", fmt::format("{} | special {}", join(bits), join(spec.special_bits))},
+          {"key sets", key_sets_text(parameters)}};
 }
 
 }  // namespace hearth::cli
