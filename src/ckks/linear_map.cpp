@@ -113,8 +113,8 @@ PlannedMap::PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameter
     std::sort(step.terms.begin(), step.terms.end(), order);
     steps.push_back(std::move(step));
   }
-  require(!plan.chained || (extended && plan.outer == 0), ErrorKind::kInvalidArgument,
-          "a chained plan needs a baby step, double hoisting and giants that are not composed");
+  require(!plan.chained || (rotates && plan.outer == 0), ErrorKind::kInvalidArgument,
+          "a chained plan needs a baby step and giants that are not composed");
   basis = extended ? parameters.qp_basis(level, parameters.key_set_for(level)) : parameters.q_basis(level);
 }
 
@@ -153,8 +153,8 @@ void PlannedMap::check_inputs(const Evaluator& evaluator, std::span<const Cipher
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map,
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
-                                     RowStore* store)
-    : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
+                                     RowStore* store, Hoisting hoisting)
+    : map_(shape_of(map), plan, parameters, level, plain_scale, hoisting), memory_(memory) {
   encode<double>(
       encoder, [&](const DiagonalPlace& place, std::span<double> out) { copy_diagonal(map, place, out); },
       parameters.n(), store);
@@ -162,8 +162,8 @@ PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& p
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
-                                     RowStore* store)
-    : map_(shape_of(map), plan, parameters, level, plain_scale), memory_(memory) {
+                                     RowStore* store, Hoisting hoisting)
+    : map_(shape_of(map), plan, parameters, level, plain_scale, hoisting), memory_(memory) {
   using Complex = std::complex<double>;
   encode<Complex>(
       encoder, [&](const DiagonalPlace& place, std::span<Complex> out) { copy_diagonal(map, place, out); },
@@ -172,10 +172,20 @@ PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& p
 
 PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
-                                     RowStore* store)
-    : map_(map.shape(), plan, parameters, level, plain_scale), memory_(memory) {
+                                     RowStore* store, Hoisting hoisting)
+    : map_(map.shape(), plan, parameters, level, plain_scale, hoisting), memory_(memory) {
   encode<double>(
       encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); }, parameters.n(),
+      store);
+}
+
+PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& parameters,
+                                     const ComplexLinearMapSource& map, const BsgsPlan& plan, int level,
+                                     double plain_scale, std::size_t memory, RowStore* store, Hoisting hoisting)
+    : map_(map.shape(), plan, parameters, level, plain_scale, hoisting), memory_(memory) {
+  using Complex = std::complex<double>;
+  encode<Complex>(
+      encoder, [&](const DiagonalPlace& place, std::span<Complex> out) { map.diagonal(place, out); }, parameters.n(),
       store);
 }
 

@@ -42,15 +42,19 @@ MapShape shape_of(const LinearMap& map);
 MapShape shape_of(const ComplexLinearMap& map);
 
 /// A linear map that gives its diagonals on demand, for maps whose diagonals should not all exist at once.
-class LinearMapSource {
+template <typename T>
+class BasicLinearMapSource {
  public:
-  virtual ~LinearMapSource() = default;
+  virtual ~BasicLinearMapSource() = default;
   /// The same object for as long as the source lives.
   virtual const MapShape& shape() const = 0;
   /// Writes the values of the diagonal at `place`, one of shape().diagonals; out.size() is its period. Called from
   /// several threads at once, and possibly more than once for a place.
-  virtual void diagonal(const DiagonalPlace& place, std::span<double> out) const = 0;
+  virtual void diagonal(const DiagonalPlace& place, std::span<T> out) const = 0;
 };
+
+using LinearMapSource = BasicLinearMapSource<double>;
+using ComplexLinearMapSource = BasicLinearMapSource<std::complex<double>>;
 
 /// A map in memory as a source.
 class StoredLinearMap final : public LinearMapSource {
@@ -144,8 +148,7 @@ struct PlannedMap {
   };
 
   /// Throws Error(kInvalidArgument) for a period that is not a power of two up to the slots, a place outside the map, a
-  /// malformed plan, one that is chained without a baby step or with single hoisting, or a rotation that `plan` does
-  /// not cover.
+  /// malformed plan, one that is chained without a baby step, or a rotation that `plan` does not cover.
   PlannedMap(MapShape map_shape, const BsgsPlan& bsgs, const Parameters& parameters, int at_level, double scale,
              Hoisting hoisting = Hoisting::kDouble);
   /// Throws Error unless `in` are the map's inputs at its level, of two parts and one scale.
@@ -175,22 +178,26 @@ inline constexpr std::size_t kLinearMapMemory = std::size_t{256} << 20;
 /// A map encoded for one level and plaintext scale. Double hoisting (Bossuat et al. 2021, Alg. 6): one decomposition
 /// per input, baby rotations stay over QP, products accumulate over QP, one ModDown + key switch per giant step, one
 /// final ModDown. Periodic diagonals stay short. Differs: limb by limb, so that the rotated inputs exist for one limb
-/// at a time; without baby rotations products stay in Q, and without any rotation no key is touched. Immutable; thread
-/// safe.
+/// at a time; without baby rotations or with single hoisting products stay in Q, and without any rotation no key is
+/// touched. Immutable; thread safe.
 class PreparedLinearMap {
  public:
   /// Encodes every diagonal at `plain_scale` on qp_basis(level, key_set_for(level)) (on q_basis(level) when there are
-  /// no baby rotations). Runs in parallel. `memory`: what apply() may hold, see kLinearMapMemory; one step and the
-  /// rotations of one input are held even if they need more. `store`: where encoded diagonals go instead of into
-  /// memory. Throws as PlannedMap does.
+  /// no baby rotations, or single hoisting). Runs in parallel. `memory`: what apply() may hold, see kLinearMapMemory;
+  /// one step and the rotations of one input are held even if they need more. `store`: where encoded diagonals go
+  /// instead of into memory. Throws as PlannedMap does.
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMap& map, const BsgsPlan& plan,
-                    int level, double plain_scale, std::size_t memory = kLinearMapMemory, RowStore* store = nullptr);
+                    int level, double plain_scale, std::size_t memory = kLinearMapMemory, RowStore* store = nullptr,
+                    Hoisting hoisting = Hoisting::kDouble);
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMap& map,
                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory,
-                    RowStore* store = nullptr);
+                    RowStore* store = nullptr, Hoisting hoisting = Hoisting::kDouble);
   PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const LinearMapSource& map,
                     const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory,
-                    RowStore* store = nullptr);
+                    RowStore* store = nullptr, Hoisting hoisting = Hoisting::kDouble);
+  PreparedLinearMap(const Encoder& encoder, const Parameters& parameters, const ComplexLinearMapSource& map,
+                    const BsgsPlan& plan, int level, double plain_scale, std::size_t memory = kLinearMapMemory,
+                    RowStore* store = nullptr, Hoisting hoisting = Hoisting::kDouble);
 
   /// in.size() == inputs, all at `level` with equal scale. Result: `outputs` ciphertexts at the same level with scale
   /// in.scale * plain_scale (not rescaled). Every output must have at least one diagonal, else it is a zero encryption

@@ -1,4 +1,4 @@
-// Evaluation of a prepared linear map with double hoisting, limb by limb.
+// Evaluation of a prepared linear map, limb by limb.
 #include <algorithm>
 #include <bit>
 #include <memory>
@@ -15,10 +15,6 @@ namespace {
 /// All rotated inputs of one block of coefficients should stay in the second-level cache while the sums read them.
 constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 constexpr std::size_t kMinBlock = 512;
-
-/// Of the memory that a map may use, the share for digits of inputs, and the fewest limbs that they are raised to at a
-/// time: every round scales the coefficients again, which takes as long as converting them to one limb or two.
-constexpr std::size_t kRaisedShare = 16, kFewestRaised = 8;
 
 using Step = PlannedMap::Step;
 using Term = PlannedMap::Term;
@@ -50,6 +46,8 @@ class PreparedRun {
     std::span<const InputRotation> rotations;
     /// [input - rotations.front().input], null for those that are not rotated.
     std::vector<std::unique_ptr<DigitRows>> digits;
+    /// Of maps that are not extended, by rotation: the rotated input, empty for one that is not rotated.
+    std::vector<Ciphertext> rotated;
     std::vector<std::size_t> position;  // [index(input, baby)] -> index into rotations, or kNone
     bool accumulate;                    // the sums hold something already
   };
@@ -68,6 +66,7 @@ class PreparedRun {
       Group group{.first_step = begin,
                   .rotations = std::span(all).subspan(from, to - from),
                   .digits = {},
+                  .rotated = {},
                   .position = std::vector<std::size_t>(run_.index_count(), kNone),
                   .accumulate = from > 0};
       for (std::size_t k = from; k < to; ++k) group.position[run_.index(all[k].input, all[k].baby)] = k - from;
@@ -84,14 +83,16 @@ class PreparedRun {
 
   /// Of one input at least: its coefficients, and what they are raised to in one round.
   std::size_t digit_bytes() const {
-    if (!run_.map().rotates) return 0;
-    const std::size_t raised = std::min(kFewestRaised, run_.limbs()) * run_.layout().digits().size();
+    if (!run_.map().extended) return 0;
+    const std::size_t raised = raised_at_once(run_.limbs()) * run_.layout().digits().size();
     return (run_.layout().q_limbs() + raised) * n() * sizeof(std::uint32_t);
   }
 
-  /// End of the longest run of whole inputs whose rotations (one limb for each thread) and digits fit the memory.
+  /// End of the longest run of whole inputs whose rotations (one limb for each thread, or all over Q) and digits fit
+  /// the memory.
   std::size_t group_end(const std::vector<InputRotation>& all, std::size_t from) const {
-    const std::size_t at_once = std::min(static_cast<std::size_t>(threads()), run_.limbs());
+    const bool whole = !run_.map().extended;
+    const std::size_t at_once = whole ? run_.limbs() : std::min(static_cast<std::size_t>(threads()), run_.limbs());
     const std::size_t row_pair = 2 * at_once * n() * sizeof(std::uint32_t);
     std::size_t to = from, inputs = 0;
     while (to < all.size()) {
@@ -106,23 +107,41 @@ class PreparedRun {
 
   /// Prepares the digits of inputs that are rotated. Returns to how many limbs they can be raised at a time.
   std::size_t decompose(Group& group) const {
+    if (!run_.map().extended) {
+      rotate(group);
+      return run_.limbs();
+    }
     const std::size_t first = group.rotations.front().input;
     std::vector<bool> needed(group.rotations.back().input - first + 1);
     for (const InputRotation& r : group.rotations) {
       if (run_.needs_hoisting(r)) needed[r.input - first] = true;
     }
     group.digits.resize(needed.size());
-    const auto rotated = static_cast<std::size_t>(std::count(needed.begin(), needed.end(), true));
-    if (rotated == 0) return run_.limbs();
-    const std::size_t row = rotated * run_.layout().digits().size() * n() * sizeof(std::uint32_t);
-    const std::size_t fitting =
-        std::clamp(memory_ / kRaisedShare / row, std::min(kFewestRaised, run_.limbs()), run_.limbs());
-    const std::size_t rounds = (run_.limbs() + fitting - 1) / fitting, most = (run_.limbs() + rounds - 1) / rounds;
+    if (std::ranges::find(needed, true) == needed.end()) return run_.limbs();
+    const std::size_t most = raised_at_once(run_.limbs());
     // By this thread, which gives their memory back: scratch stays with its thread.
     for (std::size_t i = 0; i < needed.size(); ++i) {
       if (needed[i]) group.digits[i] = std::make_unique<DigitRows>(run_.layout(), run_.input(first + i).parts[1], most);
     }
     return most;
+  }
+
+  /// All limbs of a group's rotations over Q.
+  void rotate(Group& group) const {
+    group.rotated.resize(group.rotations.size());
+    for (std::size_t begin = 0; begin < group.rotations.size();) {
+      std::size_t end = begin;
+      bool hoists = false;
+      for (; end < group.rotations.size() && group.rotations[end].input == group.rotations[begin].input; ++end) {
+        hoists = hoists || run_.needs_hoisting(group.rotations[end]);
+      }
+      const Hoisted hoisted = hoists ? run_.hoist(group.rotations[begin].input) : Hoisted();
+      ring::for_each_limb_in_order(end - begin, 8 * run_.limbs() * n(), [&](std::size_t i) {
+        const InputRotation& r = group.rotations[begin + i];
+        if (run_.needs_hoisting(r)) group.rotated[begin + i] = run_.rotate_whole(r, hoisted);
+      });
+      begin = end;
+    }
   }
 
   void raise(const Group& group, std::size_t first, std::size_t last) const {
@@ -141,11 +160,18 @@ class PreparedRun {
     }
     ring::for_each_limb(count, n(), [&](std::size_t k) {
       const InputRotation& r = group.rotations[k];
+      if (!group.rotated.empty() && !group.rotated[k].parts.empty()) {
+        rows[k] = {group.rotated[k].parts[0].limb(j), group.rotated[k].parts[1].limb(j)};
+        return;
+      }
       std::uint32_t* row = storage.data() + 2 * k * stride;
-      rows[k] =
-          run_.rotate_limb_of(r, group.digits[r.input - group.rotations.front().input].get(), j, row, row + stride);
+      rows[k] = run_.rotate_limb_of(r, digits_of(group, r), j, row, row + stride);
     });
     multiply_terms(group, rows, j);
+  }
+
+  static const DigitRows* digits_of(const Group& group, const InputRotation& r) {
+    return group.digits.empty() ? nullptr : group.digits[r.input - group.rotations.front().input].get();
   }
 
   /// All steps on limb j, block by block so that the rotated inputs are read from cache.

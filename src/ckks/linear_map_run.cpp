@@ -1,5 +1,6 @@
 #include "ckks/linear_map_run.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -36,6 +37,12 @@ void rotate_sum(const MapRun& run, const ExtendedPair& sum, const DigitRows& dig
 }
 
 }  // namespace
+
+std::size_t raised_at_once(std::size_t limbs) {
+  constexpr std::size_t kMost = 10;
+  const std::size_t rounds = (limbs + kMost - 1) / kMost;
+  return (limbs + rounds - 1) / rounds;
+}
 
 MapRun::MapRun(const PlannedMap& map, const Evaluator& evaluator, std::span<const Ciphertext> in)
     : map_(map),
@@ -137,8 +144,8 @@ void OutputSum::add(const MapRun& run, ExtendedPair& sum, const PlannedMap::Step
 
 void OutputSum::add_link(const MapRun& run, ExtendedPair& sum, int links) {
   const bool turns = (links_ > 0) != (links > 0) || links == 0;
-  if (links_ != 0 && turns) fold(run, groups_[0].total, 0);
-  if (links == 0) return add_pair(run, groups_[0].total, sum);
+  if (links_ != 0 && turns) fold(run, home(run), 0);
+  if (links == 0) return add_pair(run, home(run), sum);
   if (links_ != 0) fold(run, sum, links);
   chain_ = std::exchange(sum, {});
   links_ = links;
@@ -147,40 +154,60 @@ void OutputSum::add_link(const MapRun& run, ExtendedPair& sum, int links) {
 void OutputSum::fold(const MapRun& run, ExtendedPair& sum, int links) {
   const int way = links_ > 0 ? 1 : -1;
   const std::uint32_t g = run.galois(way * run.map().plan.step);
-  for (; links_ != links + way; links_ -= way) {
-    ExtendedPair nearer;
-    add_rotated(run, nearer, chain_, g, true);
-    chain_ = std::move(nearer);
+  const auto rotate = [&](ExtendedPair& to) {
+    run.map().extended ? add_rotated(run, to, chain_, g, true) : add_divided(run, to, chain_, g);
+  };
+  for (; links_ != links + way; links_ -= way) rotate(chain_);
+  if (sum.c0.empty()) {
+    rotate(chain_);
+    sum = std::exchange(chain_, {});
+  } else {
+    rotate(sum);
+    chain_ = {};
   }
-  add_rotated(run, sum, chain_, g, true);
-  chain_ = {};
   links_ = links;
 }
 
-/// total += the rotation of `sum`, over QP and times P.
 void OutputSum::add_rotated(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g,
                             bool extended) {
   const SwitchLayout& layout = run.layout();
   const std::size_t n = run.n();
   const SwitchingKey& key = run.evaluator().keys().rotation(layout.set(), g);
   const ring::Poly divided = extended ? run.evaluator().mod_down(sum.c1, layout.level(), layout.set()) : ring::Poly();
-  DigitRows digits(layout, extended ? divided : sum.c1);
-  const bool first = total.c0.empty();
-  if (first) total = {run.poly(layout.limbs()), run.poly(layout.limbs())};
-  ring::for_each_limb_in_order(layout.limbs(), 4 * n, [&](std::size_t j) {
+  const std::size_t most = raised_at_once(layout.limbs());
+  DigitRows digits(layout, extended ? divided : sum.c1, most);
+  const bool replaces = &total == &sum || total.c0.empty();
+  if (total.c0.empty()) total = {run.poly(layout.limbs()), run.poly(layout.limbs())};
+  const auto rotate_to = [&](std::size_t j) {
     digits.finish(j);
     std::uint32_t *to0 = total.c0.limb(j), *to1 = total.c1.limb(j);
-    if (first) return rotate_sum(run, sum, digits, key, g, j, extended, to0, to1);
+    if (replaces) return rotate_sum(run, sum, digits, key, g, j, extended, to0, to1);
     Scratch<std::uint32_t> rows(2 * n);
     rotate_sum(run, sum, digits, key, g, j, extended, rows.data(), rows.data() + n);
     ring::kernels().add(to0, to0, rows.data(), n, layout.modulus(j));
     ring::kernels().add(to1, to1, rows.data() + n, n, layout.modulus(j));
-  });
+  };
+  for (std::size_t first = 0; first < layout.limbs(); first += most) {
+    const std::size_t last = std::min(first + most, layout.limbs());
+    digits.raise(first, last);
+    ring::for_each_limb_in_order(last - first, 4 * n, [&](std::size_t i) { rotate_to(first + i); });
+  }
+}
+
+void OutputSum::add_divided(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g) {
+  ExtendedPair product, divided{run.poly(run.limbs()), run.poly(run.limbs())};
+  add_rotated(run, product, sum, g, false);
+  mod_down_pair(run.layout(), product, divided.c0, divided.c1);
+  if (&total == &sum) {
+    total = std::move(divided);
+  } else {
+    add_pair(run, total, divided);
+  }
 }
 
 Ciphertext OutputSum::finish(const MapRun& run) {
   const SwitchLayout& layout = run.layout();
-  if (links_ != 0) fold(run, groups_[0].total, 0);
+  if (links_ != 0) fold(run, home(run), 0);
   Group all = std::move(groups_[0]);
   for (auto& [outer, group] : groups_) {
     if (outer == 0) continue;

@@ -21,6 +21,11 @@ struct LimbRows {
   const std::uint32_t *c0 = nullptr, *c1 = nullptr;
 };
 
+/// To how many of so many limbs the digits of inputs and sums are raised at a time. More take memory when a map holds
+/// most of it; fewer, time: every round scales the coefficients again, which takes as long as converting them to a limb
+/// or two.
+std::size_t raised_at_once(std::size_t limbs);
+
 /// What one evaluation of a planned map knows, however it orders its work: the inputs, their baby rotations, and how
 /// sums over QP become outputs. References must outlive it; const methods are thread safe.
 class MapRun {
@@ -45,6 +50,10 @@ class MapRun {
   std::size_t index_count() const { return in_.size() * map_.hoisted.size(); }
 
   bool needs_hoisting(const InputRotation& r) const { return map_.hoisted[r.baby] != 0; }
+  /// Of maps that are not extended: the rotated input itself, over Q. Only where needs_hoisting().
+  Ciphertext rotate_whole(const InputRotation& r, const Hoisted& hoisted) const {
+    return evaluator_.rotate(*in_[r.input], hoisted, map_.hoisted[r.baby]);
+  }
   std::size_t hoisted_bytes() const;  ///< of the digits of one input, raised to all limbs
   Hoisted hoist(std::size_t input) const { return evaluator_.hoist(in_[input]->parts[1], map_.level); }
   /// Limb j of a rotated input, times P, when the map is extended: in row0 and row1, which hold n words each. Else limb
@@ -81,10 +90,17 @@ class OutputSum {
     ExtendedPair total;      ///< over QP, times P
     ExtendedPair unrotated;  ///< over Q: a sum that is neither rotated nor extended
   };
+  /// total += the rotation of `sum`, over QP and times P; `total` may be the sum itself if that is extended, and is
+  /// then replaced.
   static void add_rotated(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g,
                           bool extended);
+  /// The same where both are over Q.
+  static void add_divided(const MapRun& run, ExtendedPair& total, const ExtendedPair& sum, std::uint32_t g);
   void add_link(const MapRun& run, ExtendedPair& sum, int links);
-  /// Rotates what the chain holds until it is `links` steps from where it belongs, and adds it to `sum`.
+  /// Where a chain ends.
+  ExtendedPair& home(const MapRun& run) { return run.map().extended ? groups_[0].total : groups_[0].unrotated; }
+  /// Rotates what the chain holds until it is `links` steps from where it belongs, and adds it to `sum` (which may be
+  /// empty).
   void fold(const MapRun& run, ExtendedPair& sum, int links);
 
   std::map<int, Group> groups_;  ///< by the outer part of their giant steps

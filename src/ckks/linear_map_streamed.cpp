@@ -135,7 +135,7 @@ class StreamedRun {
   void rotate_whole(std::size_t k, const InputRotation& rotation, const Hoisted& hoisted) {
     const Ciphertext* c = &run_.input(rotation.input);
     if (run_.needs_hoisting(rotation)) {
-      rotated_[k] = run_.evaluator().rotate(*c, hoisted, run_.map().hoisted[rotation.baby]);
+      rotated_[k] = run_.rotate_whole(rotation, hoisted);
       c = &rotated_[k];
       ring::for_each_limb(2 * run_.limbs(), n(),
                           [&](std::size_t i) { to_montgomery(rotated_[k].parts[i % 2].limb(i / 2), i / 2); });

@@ -73,10 +73,10 @@ class ChainSearch {
     spec.hamming_weight = main_weight_;
     spec.encapsulated_weight = sparse_weight_;
     spec.levels.assign(static_cast<std::size_t>(top) + 1, {kPrimeBits});
-    // Linear layers and SlotsToCoeffs share rotations, products between the embeddings all have one key, and every
-    // factor of CoeffsToSlots has keys of its own level.
+    // Every factor of an embedding has keys of its own level, linear layers and products between the embeddings theirs.
     const int linear = stc + needs_.linear_levels;
     spec.key_sets = {{0, 1, 1}};
+    for (int level = 1; level <= stc; ++level) add_key_set(spec, level);
     for (const int level : {linear, top - cts}) add_key_set(spec, level);
     for (int level = top - cts + 1; level <= top; ++level) add_key_set(spec, level);
     price(chain, stc, cts);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ckks/bootstrap/dft.h"
 #include "ckks/polynomial.h"
 #include "compiler/program/work.h"
 
@@ -40,9 +41,13 @@ class ChainCosts {
     const int q = primes_[static_cast<std::size_t>(level)];
     return std::ceil(static_cast<double>(q) / set.digit_primes) * (q + set.special_primes);
   }
-  double extended_limbs(int level) const {
-    return primes_[static_cast<std::size_t>(level)] + set_of(level).special_primes;
+  /// Limbs of the diagonals of a factor.
+  double diagonal_limbs(int level) const {
+    const bool extended = ckks::factor_hoisting(level) == ckks::Hoisting::kDouble;
+    return primes_[static_cast<std::size_t>(level)] + (extended ? set_of(level).special_primes : 0);
   }
+  /// One diagonal times a pair.
+  double diagonal(int level) const { return 2 * diagonal_limbs(level) * costs_.product; }
   double fetch() const { return costs_.fetch; }
   double log_n() const { return parameters_.log_n; }
   int top() const { return static_cast<int>(primes_.size()) - 1; }
@@ -71,7 +76,7 @@ struct FactorWork {
 
 FactorWork count_factor(int radix, int last, int stages) {
   const int slots = 1 << stages;
-  const ckks::MapShape shape = factor_shape(radix, last, stages, slots);
+  const ckks::MapShape shape = ckks::factor_shape(radix, last, stages, slots);
   const ckks::BsgsPlan plan = ckks::plan_factor(shape, slots);
   const ckks::StepCount steps = ckks::count_steps(shape, plan, slots);
   return {static_cast<double>(steps.babies), static_cast<double>(steps.giants), static_cast<double>(steps.copies),
@@ -100,15 +105,18 @@ const FactorWork& work_of(const Factor& factor) {
 double factor_seconds(const ChainCosts& chain, const Factor& factor) {
   const FactorWork& work = work_of(factor);
   const SwitchCosts c = chain.at(factor.level);
-  return c.raise + work.babies * c.baby() + work.giants * c.giant() + work.copies * (c.rotate() + c.raise) +
-         work.diagonals * c.diagonal + 2 * c.mod_down + c.rescale;
+  const bool extended = ckks::factor_hoisting(factor.level) == ckks::Hoisting::kDouble;
+  const double giant = extended ? c.giant() : c.rotate();
+  const double divisions = extended ? 1 : work.babies;
+  return c.raise + work.babies * c.baby() + work.giants * giant + work.copies * (c.rotate() + c.raise) +
+         work.diagonals * chain.diagonal(factor.level) + divisions * 2 * c.mod_down + c.rescale;
 }
 
 double factor_fetch_seconds(const ChainCosts& chain, const Factor& factor) {
   const FactorWork& work = work_of(factor);
   const double length = std::exp2(factor.last + 1 - chain.log_n());  // of a diagonal, in polynomials
   return chain.fetch() *
-         (work.keys * chain.key_limbs(factor.level) + work.diagonals * length * chain.extended_limbs(factor.level));
+         (work.keys * chain.key_limbs(factor.level) + work.diagonals * length * chain.diagonal_limbs(factor.level));
 }
 
 /// Of the factor that comes after `done` stages of SlotsToCoeffs, the `index`-th of `factors`.
@@ -217,7 +225,6 @@ SwitchCosts::SwitchCosts(int q, int digit, int special, const LimbCosts& c) {
   mod_down = (special + q) * c.transform + special * q * c.convert + q * c.pass;
   permute = 2.0 * all * c.pass;
   rescale = 2 * (q * c.transform + (q - 1) * (c.convert + c.pass));
-  diagonal = 2.0 * all * c.product;
 }
 
 double bootstrap_seconds(const ckks::ParameterSpec& parameters, const ckks::BootstrapSpec& spec, int coefficients,

@@ -28,7 +28,6 @@ struct SwitchCosts {
   double mod_down = 0;  ///< one polynomial back from QP
   double permute = 0;   ///< automorphism of a pair over QP
   double rescale = 0;   ///< a pair
-  double diagonal = 0;  ///< one diagonal times a pair over QP
   double rotate() const { return raise + multiply + 2 * mod_down + permute; }
   double baby() const { return multiply + permute; }
   double giant() const { return mod_down + raise + multiply + permute; }

@@ -72,8 +72,10 @@ double embedding_bytes(const Program& program, const ckks::Parameters& parameter
   for (const EmbeddingFactor& factor : embedding_factors(*program.bootstrap, parameters)) {
     double words = 0;
     for (const ckks::DiagonalPlace& place : factor.shape.diagonals) words += 2 * static_cast<double>(place.period);
-    bytes +=
-        4 * words * static_cast<double>(parameters.qp_basis(factor.level, parameters.key_set_for(factor.level)).size());
+    const bool extended = ckks::factor_hoisting(factor.level) == ckks::Hoisting::kDouble;
+    const ring::Basis basis = extended ? parameters.qp_basis(factor.level, parameters.key_set_for(factor.level))
+                                       : parameters.q_basis(factor.level);
+    bytes += 4 * words * static_cast<double>(basis.size());
   }
   return bytes;
 }

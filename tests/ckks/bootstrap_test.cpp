@@ -8,6 +8,7 @@
 #include "ckks/polynomial.h"
 #include "hearth/error.h"
 #include "tests/ckks/party.h"
+#include "tests/ckks/plain_embedding.h"
 #include "tests/ckks/specs.h"
 
 namespace hearth::ckks {
@@ -60,15 +61,45 @@ TEST(Dft, FactorsMultiplyToTheEmbeddingWithoutBitReversal) {
   Slots want = reverse_bits(x, log_slots);
   encoder.coefficients_to_slots(want);
   Slots got = x;
-  for (const ComplexLinearMap& map : slots_to_coefficients_maps(log_slots, std::vector{3, 2, 2})) {
+  for (const ComplexLinearMap& map : testing::slots_to_coefficients_maps(log_slots, std::vector{3, 2, 2})) {
     got = apply_plain(map, got);
   }
   EXPECT_LT(testing::distance(got, want), 1e-11);
-  for (const ComplexLinearMap& map : coefficients_to_slots_maps(log_slots, std::vector{2, 4, 1}, 0.5)) {
+  for (const ComplexLinearMap& map : testing::coefficients_to_slots_maps(log_slots, std::vector{2, 4, 1})) {
     got = apply_plain(map, got);
   }
-  for (auto& value : got) value *= 2;
   EXPECT_LT(testing::distance(got, x), 1e-12);
+}
+
+/// A factor has the diagonals of the product of its butterflies, on a ring with more slots, too.
+void expect_factors(const std::vector<ButterflyFactor>& factors, const std::vector<ComplexLinearMap>& maps, int slots,
+                    double last_factor) {
+  ASSERT_EQ(factors.size(), maps.size());
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    const auto& diagonals = maps[i].blocks.at({0, 0});
+    EXPECT_EQ(factors[i].shape().diagonals.size(), diagonals.size());
+    for (const DiagonalPlace& place : factors[i].shape().diagonals) {
+      Slots got(place.period);
+      factors[i].diagonal(place, got);
+      for (auto& value : got) value /= i + 1 == maps.size() ? last_factor : 1;
+      EXPECT_EQ(got, diagonals.at(place.rotation % slots)) << "factor " << i << ", rotation " << place.rotation;
+    }
+  }
+}
+
+TEST(Dft, FactorsAreTheProductsOfTheirButterflies) {
+  for (const std::vector<int>& radices : {std::vector{1, 1, 1, 1, 1}, {2, 3}, {4, 1}, {5}}) {
+    for (const int slots : {32, 128}) {
+      expect_factors(slots_to_coefficients(5, radices, slots), testing::slots_to_coefficients_maps(5, radices), 32, 1);
+      expect_factors(coefficients_to_slots(5, radices, slots, 0.5), testing::coefficients_to_slots_maps(5, radices), 32,
+                     0.5);
+    }
+  }
+  EXPECT_THROW(slots_to_coefficients(5, std::vector{2, 2}, 32), Error);
+  EXPECT_THROW(slots_to_coefficients(5, std::vector{2, 3}, 16), Error);
+  const ButterflyFactor factor = slots_to_coefficients(5, std::vector{2, 3}, 32)[1];
+  Slots wrong(16);
+  EXPECT_THROW(factor.diagonal({0, 0, 0, 16}, wrong), Error);
 }
 
 struct Bench {

@@ -25,11 +25,10 @@ using testing::Slots;
 
 constexpr double kScale = 0x1p25, kPlainScale = 0x1p25;
 
-/// Applies `map` both ways and compares with plain arithmetic. Keys for the plan are made in a party of `spec`.
+/// Applies `map` every way and compares with plain arithmetic. Keys for the plan are made in a party of `spec`.
 template <typename T>
 void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int level, const BsgsPlan& plan) {
   const Party party(spec, rotations(plan, 1 << (spec.log_n - 1)));
-  const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, level, kPlainScale);
   std::vector<Slots> in;
   std::vector<Ciphertext> encrypted;
   for (int i = 0; i < map.inputs; ++i) {
@@ -38,14 +37,19 @@ void check_map(const ParameterSpec& spec, const BasicLinearMap<T>& map, int leve
   }
   const std::vector<Slots> expected = apply_clear(map, in);
   const double bound = map_error_bound(Noise(party), map, plan, level, kScale, kPlainScale);
-  const std::vector<Ciphertext> fast = prepared.apply(party.evaluator, encrypted);
-  const std::vector<Ciphertext> naive = prepared.apply_naive(party.evaluator, encrypted);
-  ASSERT_EQ(fast.size(), expected.size());
-  for (std::size_t o = 0; o < fast.size(); ++o) {
-    EXPECT_EQ(fast[o].level, level);
-    EXPECT_EQ(fast[o].scale, kScale * kPlainScale);
-    EXPECT_LT(testing::distance(party.decrypt(fast[o]), expected[o]), bound) << "output " << o;
-    EXPECT_LT(testing::distance(party.decrypt(naive[o]), expected[o]), bound) << "output " << o;
+  for (const Hoisting hoisting : {Hoisting::kDouble, Hoisting::kSingle}) {
+    SCOPED_TRACE(hoisting == Hoisting::kSingle ? "single hoisting" : "double hoisting");
+    const PreparedLinearMap prepared(party.encoder(), *party.parameters, map, plan, level, kPlainScale,
+                                     kLinearMapMemory, nullptr, hoisting);
+    const std::vector<Ciphertext> fast = prepared.apply(party.evaluator, encrypted);
+    const std::vector<Ciphertext> naive = prepared.apply_naive(party.evaluator, encrypted);
+    ASSERT_EQ(fast.size(), expected.size());
+    for (std::size_t o = 0; o < fast.size(); ++o) {
+      EXPECT_EQ(fast[o].level, level);
+      EXPECT_EQ(fast[o].scale, kScale * kPlainScale);
+      EXPECT_LT(testing::distance(party.decrypt(fast[o]), expected[o]), bound) << "output " << o;
+      EXPECT_LT(testing::distance(party.decrypt(naive[o]), expected[o]), bound) << "output " << o;
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ckks/bootstrap/dft.h"
 #include "compiler/activations.h"
 #include "compiler/program/work.h"
 
@@ -65,11 +66,13 @@ TEST(CheapestRadices, AreAsCheapAsAnyOthers) {
 TEST(CheapestRadices, OfResNet20HaveShortDiagonalsAtLittleCost) {
   LimbCosts costs = typical_limbs(15);
   const BootstrapChain chain = chain_of(15, costs, ckks::Security::kBits128);
-  EXPECT_EQ(chain.bootstrap.stc_radices, (Radices{8, 6}));
+  EXPECT_EQ(chain.bootstrap.stc_radices, (Radices{7, 7}));
   EXPECT_EQ(chain.bootstrap.cts_radices, (Radices{3, 3, 4, 4}));
   EXPECT_GT(chain.cost, chain.seconds);
   costs.fetch /= 4;  // what reading from memory costs
-  EXPECT_EQ(cheapest_stc_radices(chain.parameters, 14, 2, costs), (Radices{7, 7}));
+  EXPECT_EQ(cheapest_cts_radices(chain.parameters, 14, 4, costs), (Radices{4, 3, 3, 4}));
+  costs.fetch *= 16;
+  EXPECT_EQ(cheapest_stc_radices(chain.parameters, 14, 2, costs), (Radices{8, 6})) << "shorter diagonals at level 1";
 }
 
 TEST(CheapestRadices, WithoutAnAnswerAreRefused) {
@@ -131,8 +134,9 @@ TEST(BootstrapCost, OfFetchingIsThatOfTheFactorsKeysAndDiagonals) {
     const int digits = (level.q_primes + level.digit_primes - 1) / level.digit_primes;
     const std::size_t keys = ckks::rotations(ckks::plan_factor(factor.shape, slots), slots).size();
     limbs += static_cast<double>(keys) * digits * extended;
+    const int encoded = factor.level == 1 ? level.q_primes : extended;  // hoisted singly
     for (const ckks::DiagonalPlace& place : factor.shape.diagonals) {
-      limbs += static_cast<double>(place.period) / slots * extended;
+      limbs += static_cast<double>(place.period) / slots * encoded;
     }
   }
   EXPECT_NEAR(embedding_fetch_seconds(chain.parameters, chain.bootstrap, costs), limbs * costs.fetch,
@@ -149,12 +153,12 @@ TEST(BootstrapCost, FactorsOfOneRadixAreSplitAlike) {
                                     shape.diagonals.size()};
   };
   for (int radix = 1; radix <= ckks::kLargestRadix; ++radix) {
-    const auto shortest = split(factor_shape(radix, radix, kStages, kSlots), kSlots);
+    const auto shortest = split(ckks::factor_shape(radix, radix, kStages, kSlots), kSlots);
     for (int last = radix; last < kStages; ++last) {
-      EXPECT_EQ(split(factor_shape(radix, last, kStages, kSlots), kSlots), shortest) << radix << " up to " << last;
+      EXPECT_EQ(split(ckks::factor_shape(radix, last, kStages, kSlots), kSlots), shortest) << radix << " up to " << last;
     }
-    const auto wrapping = split(factor_shape(radix, radix, radix, 1 << radix), 1 << radix);
-    EXPECT_EQ(split(factor_shape(radix, kStages, kStages, kSlots), kSlots), wrapping) << radix;
+    const auto wrapping = split(ckks::factor_shape(radix, radix, radix, 1 << radix), 1 << radix);
+    EXPECT_EQ(split(ckks::factor_shape(radix, kStages, kStages, kSlots), kSlots), wrapping) << radix;
   }
 }
 

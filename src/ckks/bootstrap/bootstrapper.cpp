@@ -40,32 +40,17 @@ int log_period(const BootstrapSpec& spec) {
   return std::accumulate(spec.stc_radices.begin(), spec.stc_radices.end(), 0);
 }
 
-/// Maps on vectors of a short period rotate modulo that; this makes the rotations of their upper half negative ones of
-/// all slots, which lie nearer to the others.
-std::vector<ComplexLinearMap> on_all_slots(std::vector<ComplexLinearMap> maps, int period, int slots) {
-  for (ComplexLinearMap& map : maps) {
-    std::map<int, std::vector<Complex>> moved;
-    for (auto& [rotation, diagonal] : map.blocks[{0, 0}]) {
-      moved[rotation < period / 2 ? rotation : rotation + slots - period] = std::move(diagonal);
-    }
-    map.blocks[{0, 0}] = std::move(moved);
-  }
-  return maps;
-}
-
-std::vector<ComplexLinearMap> stc_maps(const Parameters& p, const BootstrapSpec& spec) {
-  return on_all_slots(slots_to_coefficients_maps(log_period(spec), spec.stc_radices), 1 << log_period(spec),
-                      static_cast<int>(p.slots()));
+std::vector<ButterflyFactor> stc_factors(const Parameters& p, const BootstrapSpec& spec) {
+  return slots_to_coefficients(log_period(spec), spec.stc_radices, static_cast<int>(p.slots()));
 }
 
 /// Divides by 2 for taking real and imaginary parts.
-std::vector<ComplexLinearMap> cts_maps(const Parameters& p, const BootstrapSpec& spec) {
-  return on_all_slots(coefficients_to_slots_maps(log_period(spec), spec.cts_radices, 0.5), 1 << log_period(spec),
-                      static_cast<int>(p.slots()));
+std::vector<ButterflyFactor> cts_factors(const Parameters& p, const BootstrapSpec& spec) {
+  return coefficients_to_slots(log_period(spec), spec.cts_radices, static_cast<int>(p.slots()), 0.5);
 }
 
-BsgsPlan plan_of(const Parameters& p, const ComplexLinearMap& map) {
-  return plan_factor(shape_of(map), static_cast<int>(p.slots()));
+BsgsPlan plan_of(const Parameters& p, const ButterflyFactor& factor) {
+  return plan_factor(factor.shape(), static_cast<int>(p.slots()));
 }
 
 /// The same coefficients in all slots.
@@ -89,6 +74,8 @@ BsgsPlan plan_factor(const MapShape& shape, int slots) {
   constexpr double kKey = 2.5, kCopy = 6.5;
   return plan_chained_bsgs(shape, slots, {.key = kKey, .copy = kCopy});
 }
+
+Hoisting factor_hoisting(int level) { return level == 1 ? Hoisting::kSingle : Hoisting::kDouble; }
 
 int exponential_level(const Parameters& p, const BootstrapSpec& spec) {
   return p.max_level() - static_cast<int>(spec.cts_radices.size()) - polynomial_depth(spec.exp_degree) - spec.doublings;
@@ -132,10 +119,11 @@ Bootstrapper::Bootstrapper(ParametersPtr parameters, BootstrapSpec spec, RowStor
   check(p, spec_);
   exponential_ = exponential_series(exponential_bound(spec_.wrap_bound, spec_.doublings), spec_.exp_degree);
   const Encoder encoder(parameters_);
-  const std::vector<ComplexLinearMap> down = stc_maps(p, spec_), up = cts_maps(p, spec_);
+  const std::vector<ButterflyFactor> down = stc_factors(p, spec_), up = cts_factors(p, spec_);
   for (std::size_t i = 0; i < down.size(); ++i) {
     const int level = stc_level(spec_, i);
-    stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level), kLinearMapMemory, store);
+    stc_.emplace_back(encoder, p, down[i], plan_of(p, down[i]), level, p.level_modulus(level), kLinearMapMemory, store,
+                      factor_hoisting(level));
   }
   // A raised and projected ciphertext has the scale q0 K slots / period; t / K is wanted at the size of the prime that
   // its square is divided by. The last factor, whose diagonals are the shortest and so round least, makes the
@@ -353,15 +341,15 @@ KeyRequest bootstrap_keys(const Parameters& p, const BootstrapSpec& spec, std::s
   check(p, spec);
   std::set<int> relin;
   std::set<std::pair<int, std::uint32_t>> galois;
-  const auto add_maps = [&](const std::vector<ComplexLinearMap>& maps, auto level_of) {
+  const auto add_maps = [&](const std::vector<ButterflyFactor>& maps, auto level_of) {
     for (std::size_t i = 0; i < maps.size(); ++i) {
       const int set = p.key_set_for(level_of(i));
       for (const int step : rotations(plan_of(p, maps[i]), static_cast<int>(p.slots())))
         galois.emplace(set, galois_element(step, p.log_n()));
     }
   };
-  add_maps(stc_maps(p, spec), [&](std::size_t i) { return stc_level(spec, i); });
-  add_maps(cts_maps(p, spec), [&](std::size_t i) { return cts_level(p, i); });
+  add_maps(stc_factors(p, spec), [&](std::size_t i) { return stc_level(spec, i); });
+  add_maps(cts_factors(p, spec), [&](std::size_t i) { return cts_level(p, i); });
   for (std::size_t step = std::size_t{1} << log_period(spec); step < p.slots(); step *= 2) {
     galois.emplace(p.key_set_for(p.max_level()), galois_element(static_cast<int>(step), p.log_n()));
   }

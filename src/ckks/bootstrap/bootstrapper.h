@@ -106,6 +106,9 @@ class Bootstrapper {
 /// How the rotations of one factor of an embedding are split: chained, with few keys, which are the larger part of what
 /// a bootstrap reads (docs/experiments.md).
 BsgsPlan plan_factor(const MapShape& shape, int slots);
+/// How a factor at that level is hoisted: singly at level 1, where the last of SlotsToCoeffs has the longest diagonals
+/// and most of their limbs would be special ones.
+Hoisting factor_hoisting(int level);
 
 /// Evaluation keys of all bootstraps with these parameters whose series have `coefficients` coefficients.
 KeyRequest bootstrap_keys(const Parameters& parameters, const BootstrapSpec& spec, std::size_t coefficients);

@@ -1,8 +1,6 @@
 #include "ckks/bootstrap/dft.h"
 
 #include <algorithm>
-#include <complex>
-#include <map>
 #include <numbers>
 #include <numeric>
 
@@ -12,8 +10,6 @@ namespace hearth::ckks {
 namespace {
 
 using Complex = std::complex<double>;
-/// Rotation in [0, slots) -> diagonal, all of one period.
-using Diagonals = std::map<int, std::vector<Complex>>;
 
 /// exp(2 pi i (5^j mod 4 length) / (4 length)) for j < length / 2.
 std::vector<Complex> twiddles(int length) {
@@ -24,58 +20,6 @@ std::vector<Complex> twiddles(int length) {
     out.push_back(std::polar(1.0, 2 * std::numbers::pi * power / order));
   }
   return out;
-}
-
-/// The butterflies of one length: slot p of the first half of a block becomes x_p + w_p x_{p + half}, slot p + half
-/// becomes x_p - w_p x_{p + half}; or the inverse of that.
-Diagonals butterflies(int length, int slots, bool inverse) {
-  const int half = length / 2;
-  const std::vector<Complex> w = twiddles(length);
-  const auto entry = [&](int p) { return w[static_cast<std::size_t>(p % half)]; };
-  std::vector<Complex> same, up, down;
-  for (int p = 0; p < length; ++p) {
-    const bool first = p < half;
-    if (inverse) {
-      same.push_back(first ? 0.5 : -0.5 * std::conj(entry(p)));
-      up.push_back(first ? 0.5 : 0.0);
-      down.push_back(first ? 0.0 : 0.5 * std::conj(entry(p)));
-    } else {
-      same.push_back(first ? 1.0 : -entry(p));
-      up.push_back(first ? entry(p) : 0.0);
-      down.push_back(first ? 0.0 : 1.0);
-    }
-  }
-  Diagonals out{{0, same}, {half % slots, up}};
-  const auto [place, fresh] = out.emplace(slots - half, down);
-  if (!fresh) std::transform(down.begin(), down.end(), up.begin(), place->second.begin(), std::plus<>());
-  return out;
-}
-
-/// second after first.
-Diagonals compose(const Diagonals& second, const Diagonals& first, int slots) {
-  const std::size_t period = std::max(second.begin()->second.size(), first.begin()->second.size());
-  Diagonals out;
-  for (const auto& [r2, d2] : second) {
-    for (const auto& [r1, d1] : first) {
-      std::vector<Complex>& sum = out[(r1 + r2) % slots];
-      sum.resize(period);
-      for (std::size_t p = 0; p < period; ++p) {
-        sum[p] += d2[p % d2.size()] * d1[(p + static_cast<std::size_t>(r2)) % d1.size()];
-      }
-    }
-  }
-  return out;
-}
-
-bool is_zero(const std::vector<Complex>& v) {
-  return std::all_of(v.begin(), v.end(), [](Complex c) { return c == Complex(0); });
-}
-
-ComplexLinearMap as_map(Diagonals diagonals) {
-  std::erase_if(diagonals, [](const auto& item) { return is_zero(item.second); });
-  ComplexLinearMap map;
-  map.blocks[{0, 0}] = std::move(diagonals);
-  return map;
 }
 
 void check_radices(int log_slots, std::span<const int> radices) {
@@ -89,33 +33,82 @@ void check_radices(int log_slots, std::span<const int> radices) {
 
 }  // namespace
 
-std::vector<ComplexLinearMap> slots_to_coefficients_maps(int log_slots, std::span<const int> radices) {
+MapShape factor_shape(int radix, int last, int stages, int slots) {
+  const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
+  const auto period = static_cast<std::size_t>(reach);
+  MapShape shape;
+  for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
+  for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
+  return shape;
+}
+
+ButterflyFactor::ButterflyFactor(Direction direction, int radix, int last, int stages, int slots, double factor)
+    : direction_(direction), radix_(radix), last_(last), stages_(stages), slots_(slots), factor_(factor) {
+  require(radix >= 1 && radix <= last && last <= stages && stages < 31 && slots > 0 && slots % (1 << stages) == 0,
+          ErrorKind::kInvalidArgument, "a factor of {} butterflies up to number {} of {} on {} slots makes no sense",
+          radix, last, stages, slots);
+  for (int i = last - radix + 1; i <= last; ++i) twiddles_.push_back(twiddles(1 << i));
+  shape_ = factor_shape(radix, last, stages, slots);
+}
+
+/// What slot `from` contributes to `slot`, both below 2^last and equal but for the bits that the butterflies mix.
+///
+/// Butterflies make slot p of the first half of a block x_p + w_p x_{p + half} and slot p + half x_p - w_p x_{p +
+/// half}, or undo that. A butterfly changes one bit of the place, so every pair of places is joined by one path.
+Complex ButterflyFactor::value(int slot, int from) const {
+  const bool inverse = direction_ == Direction::kCoefficientsToSlots;
+  Complex product = 1;
+  for (int i = 0; i < radix_; ++i) {
+    // In the order in which they are applied: from short to long ones, or from long to short.
+    const int k = inverse ? radix_ - 1 - i : i;
+    const int half = 1 << (last_ - radix_ + k);
+    const bool second = (slot & half) != 0, crosses = ((slot ^ from) & half) != 0;
+    // Bits below: those of the slot, unless a butterfly before has mixed them, seen from the result.
+    const Complex w =
+        twiddles_[static_cast<std::size_t>(k)][static_cast<std::size_t>((inverse ? from : slot) & (half - 1))];
+    Complex entry;
+    if (inverse) {
+      entry = !second ? 0.5 : crosses ? 0.5 * std::conj(w) : -0.5 * std::conj(w);
+    } else {
+      entry = second ? (crosses ? 1.0 : -w) : (crosses ? w : 1.0);
+    }
+    product = entry * product;
+  }
+  return product * factor_;
+}
+
+void ButterflyFactor::diagonal(const DiagonalPlace& place, std::span<Complex> out) const {
+  const int reach = 1 << last_, unit = 1 << (last_ - radix_);
+  const int rotation = place.rotation < slots_ / 2 ? place.rotation : place.rotation - slots_;
+  require(out.size() == static_cast<std::size_t>(reach) && rotation % unit == 0, ErrorKind::kInvalidArgument,
+          "a factor of the embedding has no diagonal of {} values at rotation {}", out.size(), place.rotation);
+  for (int slot = 0; slot < reach; ++slot) {
+    int from = slot + rotation;
+    if (last_ == stages_) from &= reach - 1;  // it goes around
+    out[static_cast<std::size_t>(slot)] = from >= 0 && from < reach ? value(slot, from) : 0.0;
+  }
+}
+
+std::vector<ButterflyFactor> slots_to_coefficients(int log_slots, std::span<const int> radices, int slots) {
   check_radices(log_slots, radices);
-  const int slots = 1 << log_slots;
-  std::vector<ComplexLinearMap> out;
-  int stage = 1;
+  std::vector<ButterflyFactor> out;
+  int last = 0;
   for (const int radix : radices) {
-    Diagonals merged = butterflies(1 << stage, slots, false);
-    for (int i = 1; i < radix; ++i) merged = compose(butterflies(1 << (stage + i), slots, false), merged, slots);
-    stage += radix;
-    out.push_back(as_map(std::move(merged)));
+    last += radix;
+    out.emplace_back(ButterflyFactor::Direction::kSlotsToCoefficients, radix, last, log_slots, slots);
   }
   return out;
 }
 
-std::vector<ComplexLinearMap> coefficients_to_slots_maps(int log_slots, std::span<const int> radices, double factor) {
+std::vector<ButterflyFactor> coefficients_to_slots(int log_slots, std::span<const int> radices, int slots,
+                                                   double factor) {
   check_radices(log_slots, radices);
-  const int slots = 1 << log_slots;
-  std::vector<ComplexLinearMap> out;
-  int stage = log_slots;
-  for (const int radix : radices) {
-    Diagonals merged = butterflies(1 << stage, slots, true);
-    for (int i = 1; i < radix; ++i) merged = compose(butterflies(1 << (stage - i), slots, true), merged, slots);
-    stage -= radix;
-    out.push_back(as_map(std::move(merged)));
-  }
-  for (auto& [rotation, diagonal] : out.back().blocks[{0, 0}]) {
-    for (Complex& value : diagonal) value *= factor;
+  std::vector<ButterflyFactor> out;
+  int last = log_slots;
+  for (std::size_t i = 0; i < radices.size(); ++i) {
+    out.emplace_back(ButterflyFactor::Direction::kCoefficientsToSlots, radices[i], last, log_slots, slots,
+                     i + 1 == radices.size() ? factor : 1);
+    last -= radices[i];
   }
   return out;
 }

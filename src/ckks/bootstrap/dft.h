@@ -1,5 +1,6 @@
 #pragma once
 
+#include <complex>
 #include <span>
 #include <vector>
 
@@ -13,15 +14,42 @@ namespace hearth::ckks {
 /// z = B_m ... B_2 B_1 R w: R is the bit reversal and B_i the butterflies of length 2^i (Cheon, Han, Kim, Kim, Song
 /// 2018; merged stages as in Han and Ki 2020). Both directions leave out R, so that SlotsToCoeffs, something on
 /// coefficients, CoeffsToSlots keeps the order of the slots.
-///
+
+/// The factor that merges `radix` butterflies, of lengths up to 2^last, without its values. It rotates by the multiples
+/// of 2^(last - radix) below 2^last, both ways, modulo the period 2^stages; its diagonals have period 2^last. Rotations
+/// to the right are those of all `slots`, a multiple of the period, so that they lie near to the others.
+MapShape factor_shape(int radix, int last, int stages, int slots);
+
+/// That factor, of SlotsToCoeffs or, inverse, of CoeffsToSlots. Every value is a product of `radix` entries, made when
+/// it is asked for. Immutable; thread safe.
+class ButterflyFactor final : public ComplexLinearMapSource {
+ public:
+  enum class Direction { kSlotsToCoefficients, kCoefficientsToSlots };
+  /// `factor` multiplies all values. Throws Error(kInvalidArgument) unless 1 <= radix <= last <= stages and 2^stages
+  /// divides `slots`.
+  ButterflyFactor(Direction direction, int radix, int last, int stages, int slots, double factor = 1);
+
+  const MapShape& shape() const override { return shape_; }
+  void diagonal(const DiagonalPlace& place, std::span<std::complex<double>> out) const override;
+
+ private:
+  std::complex<double> value(int slot, int from) const;
+
+  Direction direction_;
+  int radix_, last_, stages_, slots_;
+  double factor_;
+  std::vector<std::vector<std::complex<double>>> twiddles_;  // by butterfly, the shortest first
+  MapShape shape_;
+};
+
 /// `radices`: how many consecutive butterflies each factor merges; positive, summing to log2(s). Factors come in the
-/// order of application, and radices[i] belongs to factor i. A factor that merges butterflies up to length 2^j has
-/// diagonals of period 2^j. Throws Error(kInvalidArgument) for radices that do not fit.
+/// order of application, and radices[i] belongs to factor i. Throws Error(kInvalidArgument) for radices that do not
+/// fit.
 
 /// Slots v to the polynomial with w = R v: B_1 first.
-std::vector<ComplexLinearMap> slots_to_coefficients_maps(int log_slots, std::span<const int> radices);
+std::vector<ButterflyFactor> slots_to_coefficients(int log_slots, std::span<const int> radices, int slots);
 /// A polynomial to slots R w, multiplied by `factor`: the inverse of B_m first.
-std::vector<ComplexLinearMap> coefficients_to_slots_maps(int log_slots, std::span<const int> radices,
-                                                         double factor = 1);
+std::vector<ButterflyFactor> coefficients_to_slots(int log_slots, std::span<const int> radices, int slots,
+                                                   double factor = 1);
 
 }  // namespace hearth::ckks

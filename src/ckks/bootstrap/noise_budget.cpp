@@ -55,7 +55,8 @@ double message_variance(const NoiseBudgetSpec& s) {
     const double slot_noise = before * diagonals * plaintext_variance(std::exp2(done), s.scale_bits);
     sum += rounding * left + slot_noise * left / std::exp2(log_period(s) + 1);
   }
-  return sum;
+  // Of the last factor, hoisted singly, every rotated input is rounded once more.
+  return sum + rounding * std::exp2(s.stc_radices.back());
 }
 
 /// Mean square complex error of the slots t_j + i t_(j + N/2) when all factors of CoeffsToSlots but the `last` ones,

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "ckks/bootstrap/dft.h"
 #include "ckks/polynomial.h"
 #include "compiler/program/encoding.h"
 
@@ -62,15 +63,19 @@ class Counter {
   }
 
   /// Without the rescaling.
-  void count_map(const ckks::MapShape& shape, const ckks::BsgsPlan& plan, int level) {
+  void count_map(const ckks::MapShape& shape, const ckks::BsgsPlan& plan, int level,
+                 ckks::Hoisting hoisting = ckks::Hoisting::kDouble) {
+    const bool extended = hoisting == ckks::Hoisting::kDouble;
     const ckks::StepCount steps = ckks::count_steps(shape, plan, static_cast<int>(p_.slots()));
     if (steps.babies > 0) {
       add(level, Primitive::kHoist, shape.inputs + static_cast<double>(steps.copies));
       add(level, Primitive::kHoisted, static_cast<double>(steps.babies));
-      add(level, Primitive::kModDown, shape.outputs);
+      add(level, Primitive::kModDown, extended ? shape.outputs : static_cast<double>(steps.babies));
     }
     add(level, Primitive::kRotate, static_cast<double>(steps.giants + steps.copies));
-    add(level, Primitive::kProductTerm, static_cast<double>(shape.diagonals.size()));
+    const LevelShape limbs = level_shape(p_, level);
+    const double share = extended ? 1 : limbs.q_primes / static_cast<double>(limbs.q_primes + limbs.special_primes);
+    add(level, Primitive::kProductTerm, share * static_cast<double>(shape.diagonals.size()));
   }
 
   void count(const QuadraticOp&, const Instruction& ins) { add_product(ins.work_level, ins.ciphertexts); }
@@ -110,7 +115,9 @@ class Counter {
     const int top = p_.max_level();
     for (const EmbeddingFactor& factor : embedding_factors(spec, p_)) {
       const ckks::BsgsPlan plan = ckks::plan_factor(factor.shape, static_cast<int>(p_.slots()));
-      for (int pair = 0; pair < static_cast<int>(pairs); ++pair) count_map(factor.shape, plan, factor.level);
+      for (int pair = 0; pair < static_cast<int>(pairs); ++pair) {
+        count_map(factor.shape, plan, factor.level, ckks::factor_hoisting(factor.level));
+      }
       add(factor.level, Primitive::kRescale, pairs);
     }
     add(top, Primitive::kRaise, pairs);
@@ -166,26 +173,17 @@ double moved_limbs(Primitive primitive, const LevelShape& s) {
 
 }  // namespace
 
-ckks::MapShape factor_shape(int radix, int last, int stages, int slots) {
-  const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
-  const auto period = static_cast<std::size_t>(reach);
-  ckks::MapShape shape;
-  for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
-  for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
-  return shape;
-}
-
 std::vector<EmbeddingFactor> embedding_factors(const ckks::BootstrapSpec& spec, const ckks::Parameters& parameters) {
   const int slots = static_cast<int>(parameters.slots()), stages = log_period(spec.stc_radices);
   std::vector<EmbeddingFactor> out;
   int last = 0, level = static_cast<int>(spec.stc_radices.size());
   for (const int radix : spec.stc_radices) {
     last += radix;
-    out.push_back({factor_shape(radix, last, stages, slots), level--});
+    out.push_back({ckks::factor_shape(radix, last, stages, slots), level--});
   }
   level = parameters.max_level();
   for (const int radix : spec.cts_radices) {
-    out.push_back({factor_shape(radix, last, stages, slots), level--});
+    out.push_back({ckks::factor_shape(radix, last, stages, slots), level--});
     last -= radix;
   }
   return out;

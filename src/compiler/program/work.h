@@ -48,9 +48,6 @@ double nominal_cost(Primitive primitive, const LevelShape& shape);
 /// diagonal is left out, because its size depends on its period; an encoding counts its diagonal written and read.
 double moved_bytes(Primitive primitive, const LevelShape& shape);
 
-/// The factor of an embedding that merges `radix` butterflies, of lengths up to 2^last. It rotates by the multiples of
-/// 2^(last - radix) below 2^last, both ways, modulo the period 2^stages (ckks/bootstrap/dft.h).
-ckks::MapShape factor_shape(int radix, int last, int stages, int slots);
 /// One factor of an embedding, without its values, and the level it is applied at.
 struct EmbeddingFactor {
   ckks::MapShape shape;
