@@ -24,8 +24,9 @@ using Tensor = std::vector<Ciphertext>;
 
 namespace {
 
-/// Of a budget, the share that a linear map may hold while it is evaluated.
-constexpr std::uint64_t kLinearShare = 16, kGridShare = 4, kPairShare = 32;
+/// Of a budget, the share that a linear map may hold while it is evaluated (about what bootstraps do; with less, inputs
+/// are rotated again and again), and that of a pair of ciphertexts.
+constexpr std::uint64_t kLinearShare = 4, kPairShare = 32;
 
 /// What a run takes for small things besides: stacks, lists.
 constexpr std::uint64_t kSmallBlocks = std::uint64_t{12} << 20;
@@ -130,7 +131,7 @@ void Executor::prepare(std::size_t index) {
   }
   const auto& op = std::get<LinearOp>(ins.op);
   const std::size_t memory = map_memory(ckks::kLinearMapMemory, limit_, kLinearShare);
-  prepared->memory = map_memory(kGridMemory, limit_, kGridShare);
+  prepared->memory = map_memory(kGridMemory, limit_, kLinearShare);
   if (prepared->ahead) {
     prepared->map.emplace(encoder, *parameters_, *prepared->source, op.plan, ins.work_level, op.plain_scale, memory,
                           residency_.get());
