@@ -129,19 +129,14 @@ class PreparedRun {
   /// All limbs of a group's rotations over Q.
   void rotate(Group& group) const {
     group.rotated.resize(group.rotations.size());
-    for (std::size_t begin = 0; begin < group.rotations.size();) {
-      std::size_t end = begin;
-      bool hoists = false;
-      for (; end < group.rotations.size() && group.rotations[end].input == group.rotations[begin].input; ++end) {
-        hoists = hoists || run_.needs_hoisting(group.rotations[end]);
-      }
-      const Hoisted hoisted = hoists ? run_.hoist(group.rotations[begin].input) : Hoisted();
+    for_each_input(run_, group.rotations, [&](std::size_t begin, std::size_t end, bool hoists) {
+      if (!hoists) return;
+      const Hoisted hoisted = run_.hoist(group.rotations[begin].input);
       ring::for_each_limb_in_order(end - begin, 8 * run_.limbs() * n(), [&](std::size_t i) {
         const InputRotation& r = group.rotations[begin + i];
         if (run_.needs_hoisting(r)) group.rotated[begin + i] = run_.rotate_whole(r, hoisted);
       });
-      begin = end;
-    }
+    });
   }
 
   void raise(const Group& group, std::size_t first, std::size_t last) const {

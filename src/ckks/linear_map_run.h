@@ -76,6 +76,18 @@ class MapRun {
   SwitchLayout layout_;
 };
 
+/// Calls what(first, last, hoists) for every stretch of rotations of one input; `hoists`: some of them are not 0.
+template <typename What>
+void for_each_input(const MapRun& run, std::span<const InputRotation> rotations, const What& what) {
+  for (std::size_t first = 0, last = 0; first < rotations.size(); first = last) {
+    bool hoists = false;
+    for (; last < rotations.size() && rotations[last].input == rotations[first].input; ++last) {
+      hoists = hoists || run.needs_hoisting(rotations[last]);
+    }
+    what(first, last, hoists);
+  }
+}
+
 /// Gathers the sums of one output's steps, in the order of the planned map. Not thread safe.
 class OutputSum {
  public:

@@ -92,15 +92,11 @@ class StreamedRun {
     rotated_.resize(rotations.size());
     rows_.assign(rotations.size() * limbs, {});
     position_.assign(run_.index_count(), kNone);
-    for (std::size_t begin = 0; begin < rotations.size();) {
-      const std::size_t input = rotations[begin].input;
-      std::size_t end = begin;
-      bool hoists = false;
-      for (; end < rotations.size() && rotations[end].input == input; ++end) {
-        position_[run_.index(input, rotations[end].baby)] = end;
-        hoists = hoists || run_.needs_hoisting(rotations[end]);
-      }
-      const Hoisted hoisted = hoists ? run_.hoist(input) : Hoisted();
+    for (std::size_t k = 0; k < rotations.size(); ++k) {
+      position_[run_.index(rotations[k].input, rotations[k].baby)] = k;
+    }
+    for_each_input(run_, rotations, [&](std::size_t begin, std::size_t end, bool hoists) {
+      const Hoisted hoisted = hoists ? run_.hoist(rotations[begin].input) : Hoisted();
       if (run_.map().extended) {
         std::optional<DigitRows> digits;
         if (hoists) digits.emplace(run_.layout(), hoisted);
@@ -111,8 +107,7 @@ class StreamedRun {
         ring::for_each_limb_in_order(end - begin, 8 * limbs * n(),
                                      [&](std::size_t i) { rotate_whole(begin + i, rotations[begin + i], hoisted); });
       }
-      begin = end;
-    }
+    });
   }
 
   /// Rotated inputs are kept in Montgomery form, so that the diagonals, of which there are more, need not be.

@@ -34,11 +34,13 @@ ParameterSpec bootstrap_spec(int log_n, int weight, const BootstrapSpec& boot, i
   return spec;
 }
 
-Slots apply_plain(const ComplexLinearMap& map, const Slots& x) {
+Slots apply_plain(const ButterflyFactor& factor, const Slots& x) {
   Slots out(x.size());
-  for (const auto& [rotation, diagonal] : map.blocks.at({0, 0})) {
+  for (const DiagonalPlace& place : factor.shape().diagonals) {
+    Slots diagonal(place.period);
+    factor.diagonal(place, diagonal);
     for (std::size_t p = 0; p < x.size(); ++p) {
-      out[p] += diagonal[p % diagonal.size()] * x[(p + static_cast<std::size_t>(rotation)) % x.size()];
+      out[p] += diagonal[p % diagonal.size()] * x[(p + static_cast<std::size_t>(place.rotation)) % x.size()];
     }
   }
   return out;
@@ -61,13 +63,14 @@ TEST(Dft, FactorsMultiplyToTheEmbeddingWithoutBitReversal) {
   Slots want = reverse_bits(x, log_slots);
   encoder.coefficients_to_slots(want);
   Slots got = x;
-  for (const ComplexLinearMap& map : testing::slots_to_coefficients_maps(log_slots, std::vector{3, 2, 2})) {
-    got = apply_plain(map, got);
+  for (const ButterflyFactor& factor : slots_to_coefficients(log_slots, std::vector{3, 2, 2}, 1 << log_slots)) {
+    got = apply_plain(factor, got);
   }
   EXPECT_LT(testing::distance(got, want), 1e-11);
-  for (const ComplexLinearMap& map : testing::coefficients_to_slots_maps(log_slots, std::vector{2, 4, 1})) {
-    got = apply_plain(map, got);
+  for (const ButterflyFactor& factor : coefficients_to_slots(log_slots, std::vector{2, 4, 1}, 1 << log_slots, 0.5)) {
+    got = apply_plain(factor, got);
   }
+  for (auto& value : got) value *= 2;
   EXPECT_LT(testing::distance(got, x), 1e-12);
 }
 

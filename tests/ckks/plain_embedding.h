@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <complex>
 #include <map>
-#include <numbers>
 #include <span>
 #include <vector>
 
+#include "ckks/embedding.h"
 #include "ckks/linear_map.h"
 
 // The factors of the embedding, multiplied together as matrices: slow, obviously right (ckks/bootstrap/dft.h).
@@ -16,23 +16,12 @@ using Complex = std::complex<double>;
 /// Rotation in [0, slots) -> diagonal, all of one period.
 using Diagonals = std::map<int, std::vector<Complex>>;
 
-/// exp(2 pi i (5^j mod 4 length) / (4 length)) for j < length / 2.
-inline std::vector<Complex> twiddles(int length) {
-  std::vector<Complex> out;
-  const int order = 4 * length;
-  int power = 1;
-  for (int j = 0; j < length / 2; ++j, power = power * 5 % order) {
-    out.push_back(std::polar(1.0, 2 * std::numbers::pi * power / order));
-  }
-  return out;
-}
-
 /// The butterflies of one length: slot p of the first half of a block becomes x_p + w_p x_{p + half}, slot p + half
 /// becomes x_p - w_p x_{p + half}; or the inverse of that.
 inline Diagonals butterflies(int length, int slots, bool inverse) {
   const int half = length / 2;
-  const std::vector<Complex> w = twiddles(length);
-  const auto entry = [&](int p) { return w[static_cast<std::size_t>(p % half)]; };
+  const std::vector<Complex> w = embedding_twiddles(static_cast<std::size_t>(length));
+  const auto entry = [&](int p) { return w[static_cast<std::size_t>(half + p % half)]; };
   std::vector<Complex> same, up, down;
   for (int p = 0; p < length; ++p) {
     const bool first = p < half;

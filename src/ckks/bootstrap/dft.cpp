@@ -1,26 +1,15 @@
 #include "ckks/bootstrap/dft.h"
 
 #include <algorithm>
-#include <numbers>
 #include <numeric>
 
 #include "base/error.h"
+#include "ckks/embedding.h"
 
 namespace hearth::ckks {
 namespace {
 
 using Complex = std::complex<double>;
-
-/// exp(2 pi i (5^j mod 4 length) / (4 length)) for j < length / 2.
-std::vector<Complex> twiddles(int length) {
-  std::vector<Complex> out;
-  const int order = 4 * length;
-  int power = 1;
-  for (int j = 0; j < length / 2; ++j, power = power * 5 % order) {
-    out.push_back(std::polar(1.0, 2 * std::numbers::pi * power / order));
-  }
-  return out;
-}
 
 void check_radices(int log_slots, std::span<const int> radices) {
   const bool positive = std::all_of(radices.begin(), radices.end(), [](int r) { return r > 0; });
@@ -47,7 +36,7 @@ ButterflyFactor::ButterflyFactor(Direction direction, int radix, int last, int s
   require(radix >= 1 && radix <= last && last <= stages && stages < 31 && slots > 0 && slots % (1 << stages) == 0,
           ErrorKind::kInvalidArgument, "a factor of {} butterflies up to number {} of {} on {} slots makes no sense",
           radix, last, stages, slots);
-  for (int i = last - radix + 1; i <= last; ++i) twiddles_.push_back(twiddles(1 << i));
+  twiddles_ = embedding_twiddles(std::size_t{1} << last);
   shape_ = factor_shape(radix, last, stages, slots);
 }
 
@@ -64,8 +53,7 @@ Complex ButterflyFactor::value(int slot, int from) const {
     const int half = 1 << (last_ - radix_ + k);
     const bool second = (slot & half) != 0, crosses = ((slot ^ from) & half) != 0;
     // Bits below: those of the slot, unless a butterfly before has mixed them, seen from the result.
-    const Complex w =
-        twiddles_[static_cast<std::size_t>(k)][static_cast<std::size_t>((inverse ? from : slot) & (half - 1))];
+    const Complex w = twiddles_[static_cast<std::size_t>(half + ((inverse ? from : slot) & (half - 1)))];
     Complex entry;
     if (inverse) {
       entry = !second ? 0.5 : crosses ? 0.5 * std::conj(w) : -0.5 * std::conj(w);

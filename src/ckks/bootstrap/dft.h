@@ -38,7 +38,7 @@ class ButterflyFactor final : public ComplexLinearMapSource {
   Direction direction_;
   int radix_, last_, stages_, slots_;
   double factor_;
-  std::vector<std::vector<std::complex<double>>> twiddles_;  // by butterfly, the shortest first
+  std::vector<std::complex<double>> twiddles_;  // embedding_twiddles
   MapShape shape_;
 };
 
