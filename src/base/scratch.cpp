@@ -30,7 +30,7 @@ bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && l
 class Arena {
  public:
   std::byte* take(std::size_t bytes) {
-    if (bytes > kScratchArena / 2) return nullptr;
+    if (bytes > kScratchArena / 8 * 5) return nullptr;  // a limb of eight rotated inputs of 2^15 fits
     if (memory_.empty()) memory_ = Buffer<std::byte>(kScratchArena);
     std::size_t begin = 0;
     auto next = used_.begin();

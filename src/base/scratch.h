@@ -18,8 +18,8 @@ struct ScratchBlock {
 /// Hands out working memory of at least `bytes`, reusing blocks that this thread released before, so that hot functions
 /// do not pay for fresh pages on every call. Each thread keeps at most kScratchKept bytes of idle blocks. When chunks
 /// (base/block_cache.h) are limited it keeps none of those, and smaller ones up to kSmallScratchKept; blocks of up to
-/// half of kScratchArena are then cut from an arena of the thread, so that its processor's caches hold them. The
-/// contents are whatever was there: never put secrets in scratch. Prefer the Scratch class.
+/// five eighths of kScratchArena are then cut from an arena of the thread, so that its processor's caches hold them.
+/// The contents are whatever was there: never put secrets in scratch. Prefer the Scratch class.
 ScratchBlock acquire_scratch(std::size_t bytes);
 void release_scratch(ScratchBlock block) noexcept;
 inline constexpr std::size_t kScratchKept = std::size_t{64} << 20, kSmallScratchKept = std::size_t{2} << 20;

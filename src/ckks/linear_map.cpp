@@ -56,6 +56,21 @@ MapShape shape_of_blocks(const BasicLinearMap<T>& map) {
   return shape;
 }
 
+/// Parts of diagonals that are moved and held together: as many whole steps as fit some rows.
+std::vector<std::size_t> parts_of(const PlannedMap& map, std::span<const std::size_t> sizes, std::size_t n) {
+  constexpr std::size_t kRows = 16;
+  std::vector<std::size_t> parts(sizes.size());
+  std::size_t part = 0, words = 0;
+  for (const PlannedMap::Step& step : map.steps) {
+    std::size_t more = 0;
+    for (const PlannedMap::Term& term : step.terms) more += sizes[term.place];
+    if (words > 0 && words + more > kRows * n) ++part, words = 0;
+    words += more;
+    for (const PlannedMap::Term& term : step.terms) parts[term.place] = part;
+  }
+  return parts;
+}
+
 template <typename T>
 void copy_diagonal(const BasicLinearMap<T>& map, const DiagonalPlace& place, std::span<T> out) {
   const std::vector<T>& values = map.blocks.at({place.output, place.input}).at(place.rotation);
@@ -174,6 +189,7 @@ PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& p
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
                                      RowStore* store, Hoisting hoisting)
     : map_(map.shape(), plan, parameters, level, plain_scale, hoisting), memory_(memory) {
+  const auto held = map.hold();
   encode<double>(
       encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); }, parameters.n(),
       store);
@@ -197,7 +213,7 @@ void PreparedLinearMap::encode(const Encoder& encoder, const Values& values, std
   }
   std::vector<std::size_t> sizes;
   for (const DiagonalPlace& place : map_.shape.diagonals) sizes.push_back(2 * place.period);
-  diagonals_ = PackedDiagonals(sizes, map_.basis.size(), n, store);
+  diagonals_ = PackedDiagonals(sizes, map_.basis.size(), n, store, parts_of(map_, sizes, n));
   auto shared = std::make_shared<std::vector<RoundedCoefficients>>(giants.size());
   std::vector<RoundedCoefficients>& rounded = *shared;
   parallel_for(0, giants.size(), [&](std::size_t p) {
@@ -258,7 +274,7 @@ Plaintext PreparedLinearMap::plaintext(std::size_t place) const {
   const std::size_t size = diagonals_.size(place);
   Plaintext out{ring::Poly(size, map_.basis, ring::Domain::kNtt), map_.plain_scale, true};
   for (std::size_t j = 0; j < map_.basis.size(); ++j) {
-    const PackedDiagonals::Limb limb(diagonals_, j);
+    const PackedDiagonals::Limb limb(diagonals_, j, diagonals_.part(place));
     Scratch<std::uint32_t> room(limb.room(size));
     std::copy_n(limb.residues(place, 0, size, room.data()), size, out.poly.limb(j));
   }

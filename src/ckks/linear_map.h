@@ -2,6 +2,7 @@
 
 #include <complex>
 #include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -51,6 +52,8 @@ class BasicLinearMapSource {
   /// Writes the values of the diagonal at `place`, one of shape().diagonals; out.size() is its period. Called from
   /// several threads at once, and possibly more than once for a place.
   virtual void diagonal(const DiagonalPlace& place, std::span<T> out) const = 0;
+  /// Tables that diagonal() makes for itself last as long as what this returns, so that several calls share them.
+  virtual std::shared_ptr<const void> hold() const { return nullptr; }
 };
 
 using LinearMapSource = BasicLinearMapSource<double>;

@@ -169,25 +169,39 @@ class PreparedRun {
     return group.digits.empty() ? nullptr : group.digits[r.input - group.rotations.front().input].get();
   }
 
-  /// All steps on limb j, block by block so that the rotated inputs are read from cache.
+  /// All steps on limb j, those together whose diagonals are in one part.
   void multiply_terms(const Group& group, const std::vector<LimbRows>& rows, std::size_t j) {
-    const PackedDiagonals::Limb diagonals(diagonals_, j);
-    if (dry_run()) return count_terms(group, j);
+    const auto part_of = [&](std::size_t s) { return diagonals_.part(steps()[group.first_step + s].terms[0].place); };
+    for (std::size_t first = 0, last = 0; first < sums_.size(); first = last) {
+      while (last < sums_.size() && part_of(last) == part_of(first)) ++last;
+      const PackedDiagonals::Limb diagonals(diagonals_, j, part_of(first));
+      if (dry_run()) {
+        count_terms(group, first, last, j);
+      } else {
+        multiply_part(group, rows, diagonals, first, last, j);
+      }
+    }
+  }
+
+  /// Sums [first, last) on limb j, block by block so that the rotated inputs are read from cache.
+  void multiply_part(const Group& group, const std::vector<LimbRows>& rows, const PackedDiagonals::Limb& diagonals,
+                     std::size_t first, std::size_t last, std::size_t j) {
     const std::size_t fitting = kBlockBytes / (2 * rows.size() * sizeof(std::uint32_t));
     const std::size_t block = std::min(n(), std::max(kMinBlock, std::bit_floor(fitting)));
     ring::for_each_limb(n() / block, rows.size() * block, [&](std::size_t k) {
       // A step has at most one term for each rotation.
       Operands operands{
           .c0 = {}, .c1 = {}, .diagonals = {}, .room = Scratch<std::uint32_t>(rows.size() * diagonals.room(block))};
-      for (std::size_t s = 0; s < sums_.size(); ++s)
+      for (std::size_t s = first; s < last; ++s) {
         sum_terms(group, rows, diagonals, s, j, k * block, block, operands);
+      }
     });
   }
 
-  /// The work of multiply_terms, for dry runs.
-  void count_terms(const Group& group, std::size_t j) const {
+  /// The work of multiply_part, for dry runs.
+  void count_terms(const Group& group, std::size_t first, std::size_t last, std::size_t j) const {
     std::size_t terms = 0;
-    for (std::size_t s = 0; s < sums_.size(); ++s) terms += steps()[group.first_step + s].terms.size();
+    for (std::size_t s = first; s < last; ++s) terms += steps()[group.first_step + s].terms.size();
     for (int half = 0; half < 2; ++half) {
       ring::kernels().dot(nullptr, nullptr, nullptr, terms, 0, true, n(), run_.layout().modulus(j));
     }

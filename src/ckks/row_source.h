@@ -11,7 +11,7 @@ namespace hearth::ckks {
 
 /// Rows of n residues, a multiple of ring::kPackGroup, that lie outside of any Poly, grouped by limb, perhaps on
 /// storage slower than memory: halves of evaluation keys (row d of limb j is digit d modulo the key's j-th prime) and
-/// encoded diagonals (one after the other, see PackedDiagonals). Bytes are what such storage has few of, so rows are
+/// encoded diagonals (parts of limbs, one after the other, see PackedDiagonals). Bytes are what such storage has few of, so rows are
 /// packed (ring/packed.h). Thread safe.
 class RowSource {
  public:
@@ -38,7 +38,7 @@ class RowStore {
   virtual ~RowStore() = default;
   /// Room for so many rows a limb. Contents are there once put() was called for every limb that will be used.
   virtual std::shared_ptr<const RowSource> place(std::size_t limbs, std::size_t rows) = 0;
-  /// `words`: of all rows of the limb, the last row perhaps in part.
+  /// `words`: of the first rows of the limb, the last one perhaps in part. No more rows of it will be acquired.
   virtual void put(const RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) = 0;
   /// Tells how rows of a place can be made, after they were put. In a dry run `make` is empty. The store drops what it
   /// does not want.

@@ -121,6 +121,7 @@ std::shared_ptr<const LayerMatrix> place_layer(const Convolution& layer, const A
                          static_cast<int>(i % period), length});
   }
   const LayerMatrix whole(layer, in, out, diagonals);
+  const auto held = whole.hold();
   parallel_for(0, diagonals.size(), [&](std::size_t i) {
     std::vector<double> values(length);
     whole.diagonal(diagonals[i], values);
@@ -140,6 +141,7 @@ double mean_period(const Convolution& layer, const std::vector<char>& used, std:
     return std::shared_ptr<const Layout>(std::shared_ptr<const Layout>(), &layout);
   };
   const LayerMatrix matrix(layer, unowned(in), unowned(out), {});
+  const auto held = matrix.hold();
   const auto length = static_cast<std::size_t>(std::max(in.period, out.period));
   const auto period = static_cast<std::size_t>(std::min(in.period, out.period));
   const auto inputs = static_cast<std::size_t>(in.ciphertexts);

@@ -29,7 +29,7 @@ namespace {
 constexpr std::uint64_t kLinearShare = 4, kPairShare = 32;
 
 /// What a run takes for small things besides: stacks, lists.
-constexpr std::uint64_t kSmallBlocks = std::uint64_t{12} << 20;
+constexpr std::uint64_t kSmallBlocks = std::uint64_t{8} << 20;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 

@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint32_t kUnused = static_cast<std::uint32_t>(-1);
 
 // Working memory is cut from chunks in blocks of many sizes, between which gaps remain.
-constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{4} << 20;
+constexpr std::uint64_t kGapShare = 8, kGaps = std::uint64_t{1} << 20;
 
 constexpr std::uint64_t kUseBytes = 48;  // of a use in the sequence, the plan and the store
 // Of one core for a byte that is fetched: submission, interrupts, and a checksum at the speed of memory. Measured as

@@ -35,8 +35,8 @@ void fill(PackedDiagonals& diagonals) {
 
 void expect_filled(const PackedDiagonals& diagonals) {
   for (std::size_t j = 0; j < diagonals.limbs(); ++j) {
-    const PackedDiagonals::Limb limb(diagonals, j);
     for (std::size_t d = 0; d < diagonals.count(); ++d) {
+      const PackedDiagonals::Limb limb(diagonals, j, diagonals.part(d));
       for (std::size_t count = 1; count <= diagonals.size(d); count *= 2) {
         for (std::size_t from = 0; from < diagonals.size(d); from += count) {
           std::vector<std::uint32_t> room(limb.room(count));
@@ -48,15 +48,29 @@ void expect_filled(const PackedDiagonals& diagonals) {
   }
 }
 
+/// Sizes of up to 40 diagonals, and their parts: all numbers up to the largest occur.
+struct Division {
+  std::vector<std::size_t> sizes, parts;
+  std::size_t count = 0;  // of parts
+};
+
+Division random_division(std::mt19937& random, std::size_t most) {
+  Division out{.sizes = std::vector<std::size_t>(1 + random() % 40), .parts = {}, .count = 0};
+  for (std::size_t& size : out.sizes) size = std::size_t{1} << (random() % 11);
+  out.count = std::min(out.sizes.size(), 1 + random() % most);
+  for (std::size_t d = 0; d < out.sizes.size(); ++d) out.parts.push_back(d < out.count ? d : random() % out.count);
+  std::ranges::shuffle(out.parts, random);
+  return out;
+}
+
 /// What the recipe of a place makes is what was put there, and it needs nothing of those who taught it.
 TEST(PackedDiagonals, CanBeMadeAnew) {
   std::mt19937 random(2);
   for (int i = 0; i < 20; ++i) {
-    std::vector<std::size_t> sizes(1 + random() % 40);
-    for (std::size_t& size : sizes) size = std::size_t{1} << (random() % 11);
+    const auto [sizes, parts, count] = random_division(random, 4);
     Shelf shelf(kN);
     {
-      PackedDiagonals stored(sizes, 3, kN, &shelf);
+      PackedDiagonals stored(sizes, 3, kN, &shelf, parts);
       stored.fill(
           [sizes](std::size_t d, std::size_t j, std::uint32_t* out) {
             for (std::size_t k = 0; k < sizes[d]; ++k) out[k] = word_of(d, j, k);
@@ -67,9 +81,10 @@ TEST(PackedDiagonals, CanBeMadeAnew) {
     ASSERT_EQ(shelf.recipes().size(), 1U) << "without bytes there is none";
     EXPECT_EQ(shelf.recipes()[0].bytes, 123U);
     const RowSource& place = *shelf.places()[0];
-    std::size_t words = 0;
-    for (const std::size_t size : sizes) words += size;
-    for (std::size_t j = 0; j < 3; ++j) {
+    ASSERT_EQ(place.limbs(), 3 * count);
+    for (std::size_t j = 0; j < place.limbs(); ++j) {
+      std::size_t words = 0;
+      for (std::size_t d = 0; d < sizes.size(); ++d) words += parts[d] == j % count ? sizes[d] : 0;
       std::vector<std::uint32_t> made(place.rows() * kN);
       for (std::size_t r = 0; r < place.rows(); ++r) shelf.recipes()[0].make(j, r, made.data() + r * kN);
       const HeldRows held(place, j, place.rows());
@@ -95,10 +110,36 @@ TEST(PackedDiagonals, AreTheSameInMemoryAndInAStore) {
     ASSERT_EQ(shelf.places().size(), 1U);
     EXPECT_EQ(shelf.places()[0]->rows(), stored.rows());
     EXPECT_EQ(shelf.places()[0]->limbs(), 3U);
-    EXPECT_EQ(shelf.acquired(), 3U);
+    EXPECT_EQ(shelf.acquired(), 3 * stored.count());
     EXPECT_EQ(stored.bytes(), memory.bytes());
     EXPECT_LE(stored.words(), stored.rows() * kN);
     EXPECT_GT(stored.words() + kN, stored.rows() * kN);
+  }
+}
+
+/// A part takes the rows that its own diagonals fill.
+TEST(PackedDiagonals, PartsAreTheSameInMemoryAndInAStore) {
+  std::mt19937 random(3);
+  for (int i = 0; i < 30; ++i) {
+    const auto [sizes, parts, count] = random_division(random, 5);
+    PackedDiagonals memory(sizes, 3, kN, nullptr, parts);
+    fill(memory);
+    expect_filled(memory);
+    Shelf shelf(kN);
+    PackedDiagonals stored(sizes, 3, kN, &shelf, parts);
+    fill(stored);
+    expect_filled(stored);
+    ASSERT_EQ(shelf.places().size(), 1U);
+    EXPECT_EQ(shelf.places()[0]->limbs(), 3 * count);
+    EXPECT_EQ(stored.bytes(), memory.bytes());
+    std::vector<std::size_t> words(count);
+    for (std::size_t d = 0; d < sizes.size(); ++d) words[stored.part(d)] += sizes[d];
+    std::size_t most = 0;
+    for (std::size_t part = 0; part < count; ++part) {
+      EXPECT_EQ(stored.rows(part), (words[part] + kN - 1) / kN);
+      most = std::max(most, stored.rows(part));
+    }
+    EXPECT_EQ(shelf.places()[0]->rows(), most);
   }
 }
 
@@ -191,6 +232,9 @@ TEST_F(Shelved, LinearMapsHaveTheSameBits) {
         const PreparedLinearMap stored(party_.encoder(), parameters, map, plan, level, 0x1p25, kLinearMapMemory,
                                        &diagonals);
         EXPECT_EQ(stored.bytes(), memory.bytes());
+        const bool large = width == 2 && period > 16;  // more diagonals than are moved together
+        EXPECT_EQ(diagonals.places()[0]->limbs() > parameters.qp_basis(level, parameters.key_set_for(level)).size(),
+                  large);
         const std::vector<Ciphertext> expected = memory.apply(party_.evaluator, in);
         for (const int count : {1, before_}) {
           set_threads(count);

@@ -119,9 +119,11 @@ std::size_t LayerMatrix::bytes() const {
          slot_count(*out_) * sizeof(RowSlot) + slot_count(*in_) * sizeof(ColumnSlot);
 }
 
-const LayerMatrix::Tables& LayerMatrix::tables() const {
-  std::call_once(once_, [this] { tables_ = make_tables(); });
-  return tables_;
+std::shared_ptr<const LayerMatrix::Tables> LayerMatrix::tables() const {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const Tables> tables = tables_.lock();
+  if (tables == nullptr) tables_ = tables = std::make_shared<const Tables>(make_tables());
+  return tables;
 }
 
 LayerMatrix::Tables LayerMatrix::make_tables() const {
@@ -152,7 +154,8 @@ LayerMatrix::Tables LayerMatrix::make_tables() const {
 }
 
 void LayerMatrix::diagonal(const ckks::DiagonalPlace& place, std::span<double> out) const {
-  const Tables& t = tables();
+  const std::shared_ptr<const Tables> held = tables();
+  const Tables& t = *held;
   const auto in_period = static_cast<std::size_t>(in_->period), out_period = static_cast<std::size_t>(out_->period);
   const RowSlot* rows = t.rows.data() + static_cast<std::size_t>(place.output) * out_period;
   const ColumnSlot* columns = t.columns.data() + static_cast<std::size_t>(place.input) * in_period;

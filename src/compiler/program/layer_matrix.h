@@ -45,6 +45,7 @@ class LayerMatrix final : public ckks::LinearMapSource {
 
   const ckks::MapShape& shape() const override { return shape_; }
   void diagonal(const ckks::DiagonalPlace& place, std::span<double> out) const override;
+  std::shared_ptr<const void> hold() const override { return tables(); }
 
   const Convolution& layer() const { return layer_; }
   const LayoutPtr& in() const { return in_; }
@@ -65,14 +66,14 @@ class LayerMatrix final : public ckks::LinearMapSource {
     std::vector<ColumnSlot> columns;  ///< [ciphertext][slot]
     std::vector<std::int32_t> channel_taps, y_taps, x_taps;
   };
-  const Tables& tables() const;
+  std::shared_ptr<const Tables> tables() const;
   Tables make_tables() const;
 
   Convolution layer_;
   LayoutPtr in_, out_;
   ckks::MapShape shape_;
-  mutable std::once_flag once_;  // made on first use: not while a file is being read
-  mutable Tables tables_;
+  mutable std::mutex mutex_;
+  mutable std::weak_ptr<const Tables> tables_;  // made when they are needed: not while a file is being read
 };
 
 /// Whether no two elements share a slot, which LayerMatrix needs of both its layouts.
