@@ -27,7 +27,7 @@ TEST(TierDescription, BuiltInOnesNameTheirSourceAndRoundTrip) {
     EXPECT_EQ(back.name, description.name);
     names.insert(description.name);
   }
-  EXPECT_EQ(names, (std::set<std::string>{"optane_pmem_100", "cxl_dram", "nvme"}));
+  EXPECT_EQ(names, (std::set<std::string>{"optane_pmem_100", "optane_pmem_200", "cxl_dram", "nvme"}));
 }
 
 /// Larger transfers take longer and are no less efficient; one alone is no faster than many.
@@ -52,7 +52,7 @@ TEST(TierDescription, IsFoundByNameOrFile) {
   own.name = "own-1.5";
   write_file_atomic(folder / "own.json", to_text(own));
   EXPECT_EQ(find_tier_description((folder / "own.json").string()).name, "own-1.5");
-  expect_error(ErrorKind::kInvalidArgument, "neither a file nor one of: optane_pmem_100, cxl_dram, nvme",
+  expect_error(ErrorKind::kInvalidArgument, "neither a file nor one of: optane_pmem_100, optane_pmem_200, cxl_dram, nvme",
                [] { find_tier_description("tape"); });
 }
 
