@@ -13,8 +13,9 @@
 // What a budget of memory costs: ResNet-20 (and ResNet-50 if asked for) on one encrypted image, in all the memory that
 // it takes, in parts of it with a tier, and in a part of it with the operating system's swapping. Parts are of the
 // working set: keys, plaintexts, ciphertexts and tables. What the process takes besides (code, libraries, the program)
-// is the same in every run, and part of the limits on top. Every run is a server process of its own. The speed of a shared machine drifts within minutes, so that each is compared with the runs in
-// all memory right before and after it; slow-downs are medians of these ratios.
+// is the same in every run, and part of the limits on top. Every run is a server process of its own. The speed of a
+// shared machine drifts within minutes, so that each is compared with the runs in all memory right before and after it;
+// slow-downs are medians of these ratios.
 namespace {
 
 using namespace hearth;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/spin_lock.h"
+
 namespace hearth::memory {
 namespace {
 
@@ -33,7 +35,7 @@ EmulatedTier::EmulatedTier(const std::string& what, std::unique_ptr<Tier> bytes,
 
 EmulatedTier::~EmulatedTier() {
   {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock = spin_lock(mutex_);
     changed_.wait(lock, [&] { return unfinished_ == 0; });
     ending_ = true;
   }
@@ -47,7 +49,7 @@ EmulatedTier::Clock::time_point EmulatedTier::schedule(const Transfer& transfer)
   };
   const auto busy = seconds(speed().busy(transfer.direction, transfer.memory.size()));
   const auto alone = std::max(busy, seconds(speed().latency(transfer.direction, transfer.memory.size())));
-  const std::lock_guard lock(mutex_);
+  const auto lock = spin_lock(mutex_);
   ++unfinished_;
   Clock::time_point& until = busy_until_[static_cast<std::size_t>(transfer.direction)];
   const Clock::time_point turn = std::max(until, Clock::now());
@@ -64,7 +66,7 @@ void EmulatedTier::begin(const Transfer& transfer, TransferDone done) {
 
 void EmulatedTier::copied(Ending ending) {
   // Notified under the lock: as soon as the lock is free the timer may end the last transfer, and the tier with it.
-  const std::lock_guard lock(mutex_);
+  const auto lock = spin_lock(mutex_);
   endings_.push(std::move(ending));
   if (endings_.size() == 1) changed_.notify_all();
 }
@@ -73,7 +75,7 @@ void EmulatedTier::poll() noexcept {
   bytes_->poll();
   const std::unique_lock polling(polling_, std::try_to_lock);
   if (!polling.owns_lock()) return;
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = spin_lock(mutex_);
   end_due(lock);
 }
 
@@ -90,7 +92,7 @@ void EmulatedTier::end_due(std::unique_lock<std::mutex>& lock) {
 
 /// For those who do not poll().
 void EmulatedTier::end_when_due() {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = spin_lock(mutex_);
   while (true) {
     changed_.wait(lock, [&] { return ending_ || !endings_.empty(); });
     if (endings_.empty()) return;

@@ -4,6 +4,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/spin_lock.h"
 #include "base/trace.h"
 #include "memory/object_store.h"
 
@@ -70,7 +71,7 @@ void ObjectStore::start(Starts& starts) {
 
 /// Transfers overlap; what is shown of one is the time since the tier ended the one before.
 void ObjectStore::trace_transfer(std::int64_t begin, std::size_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = spin_lock(mutex_);
   const std::int64_t end = trace::clock();
   trace::span(track_, trace::Category::kRead, "fetch", std::max(begin, last_transfer_), end,
               static_cast<double>(bytes));
@@ -80,7 +81,7 @@ void ObjectStore::trace_transfer(std::int64_t begin, std::size_t bytes) {
 void ObjectStore::transferred(std::uint32_t object, const std::exception_ptr& error) {
   Starts starts;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     Object& o = objects_[object];
     if (error) o.error = error;
     --o.transfers;
@@ -116,7 +117,7 @@ void ObjectStore::verify_contents(std::uint32_t object, std::unique_lock<std::mu
   lock.unlock();
   for_each_piece(object, [&](const Transfer& transfer) { tier_->settle(transfer); });
   const bool right = checksum_of(object) == o.checksum;
-  lock.lock();
+  lock = spin_lock(mutex_);
   --held_;
   if (right) {
     o.state = State::kResident;

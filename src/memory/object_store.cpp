@@ -8,6 +8,7 @@
 #include "base/block_cache.h"
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/spin_lock.h"
 #include "base/trace.h"
 
 namespace hearth::memory {
@@ -58,7 +59,7 @@ ObjectStore::ObjectStore(Options options)
 }
 
 ObjectStore::~ObjectStore() {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = spin_lock(mutex_);
   wait_idle(lock);
   lock.unlock();
   if (tier_) tier_->forget_memory();
@@ -73,7 +74,7 @@ void ObjectStore::wait_a_little(std::unique_lock<std::mutex>& lock) {
   const std::uint64_t before = changes_;
   lock.unlock();
   if (tier_) tier_->poll();
-  lock.lock();
+  lock = spin_lock(mutex_);
   if (changes_ == before) changed_.wait_for(lock, std::chrono::duration<double>(kPollInterval));
 }
 
@@ -89,7 +90,7 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   for (const std::byte* row : rows) sum = checksum64({row, row_bytes_}, sum);
   std::vector<std::uint32_t> pages;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     Object& o = objects_[object];
     o.checksum = sum;
     if (o.pages.empty() && free_.free() >= rows.size()) take_pages(object);
@@ -100,11 +101,11 @@ void ObjectStore::put(std::uint32_t object, std::span<const std::byte* const> ro
   try {
     if (tier_) write_out(object, rows);
   } catch (...) {
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     if (!pages.empty()) drop(object);
     throw;
   }
-  const std::lock_guard lock(mutex_);
+  const auto lock = spin_lock(mutex_);
   if (!pages.empty()) objects_[object].state = State::kResident;
   if (tier_) figures_.written_bytes += info_[object].bytes;
 }
@@ -135,7 +136,7 @@ void ObjectStore::write_out(std::uint32_t object, std::span<const std::byte* con
 void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
   require(sequence.objects.size() == objects_.size(), ErrorKind::kInternal, "a plan for {} objects in a store of {}",
           sequence.objects.size(), objects_.size());
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = spin_lock(mutex_);
   wait_idle(lock);
   sequence_ = &sequence;
   plan_ = &plan;
@@ -196,7 +197,7 @@ void ObjectStore::list_queue() {
 }
 
 void ObjectStore::end() noexcept {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = spin_lock(mutex_);
   running_ = false;
   wait_idle(lock);
   sequence_ = nullptr;
@@ -204,7 +205,7 @@ void ObjectStore::end() noexcept {
 }
 
 StoreFigures ObjectStore::figures() const {
-  const std::lock_guard lock(mutex_);
+  const auto lock = spin_lock(mutex_);
   return figures_;
 }
 
@@ -289,7 +290,7 @@ bool ObjectStore::make_room(std::size_t rows) {
 
 void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows) {
   Starts starts;
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = spin_lock(mutex_);
   Object& o = objects_[object];
   require(running_, ErrorKind::kInternal, "object {} is used outside of a run", object);
   ++o.started;
@@ -347,7 +348,7 @@ void ObjectStore::finish_use(std::uint32_t object) {
 void ObjectStore::release(std::uint32_t object) noexcept {
   Starts starts;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     finish_use(object);
     if (tier_) pump(starts);
     notify();

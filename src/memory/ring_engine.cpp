@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/spin_lock.h"
 #include "memory/io_engine.h"
 
 namespace hearth::memory {
@@ -22,6 +23,7 @@ constexpr std::size_t kDepth = 32;
 constexpr std::size_t kChunk = std::size_t{1} << 30;
 constexpr int kAttempts = 1000;
 constexpr long long kInterval = 4'000'000;  // nanoseconds
+constexpr int kIdle = 25;                   // intervals
 
 struct Request {
   Transfer transfer, rest;  // as it came, and what is left of it
@@ -50,7 +52,7 @@ class RingEngine final : public IoEngine {
   ~RingEngine() override {
     if (!reaper_.joinable()) return;
     {
-      const std::lock_guard lock(mutex_);
+      const auto lock = spin_lock(mutex_);
       ending_ = true;
     }
     begun_.notify_one();
@@ -82,8 +84,8 @@ class RingEngine final : public IoEngine {
     Request request{.transfer = transfer, .rest = transfer, .done = std::move(done)};
     int code = 0;
     {
-      const std::lock_guard lock(mutex_);
-      if (unfinished_++ == 0) begun_.notify_one();
+      const auto lock = spin_lock(mutex_);
+      if (unfinished_++ == 0 && asleep_) begun_.notify_one();
       if (free_.empty()) return waiting_.push_back(std::move(request));
       Request* const slot = free_.back();
       *slot = std::move(request);
@@ -100,14 +102,14 @@ class RingEngine final : public IoEngine {
     for (std::size_t at = 0; at < memory.size(); at += kChunk) {
       chunks.push_back({.iov_base = memory.data() + at, .iov_len = std::min(kChunk, memory.size() - at)});
     }
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     if (registered_.memory.empty() && !chunks.empty() &&
         io_uring_register_buffers(&ring_, chunks.data(), static_cast<unsigned>(chunks.size())) == 0) {
       registered_.memory = memory;
     }
   }
   void forget_memory() override {
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     if (!registered_.memory.empty()) io_uring_unregister_buffers(&ring_);
     registered_ = {};
   }
@@ -152,12 +154,16 @@ class RingEngine final : public IoEngine {
   }
 
   /// Looks every few milliseconds, for those who do not poll(): waking up for every transfer would cost the processor
-  /// more than the transfers do.
+  /// more than the transfers do. So would being woken up whenever there is one again after none, until there were none
+  /// for a while.
   void reap() {
-    while (true) {
+    for (int idle = 0;; ++idle) {
       {
-        std::unique_lock lock(mutex_);
-        begun_.wait(lock, [&] { return ending_ || unfinished_ > 0; });
+        std::unique_lock lock = spin_lock(mutex_);
+        asleep_ = idle > kIdle;
+        if (asleep_) begun_.wait(lock, [&] { return ending_ || unfinished_ > 0; });
+        asleep_ = false;
+        if (unfinished_ > 0) idle = 0;
         if (ending_ && unfinished_ == 0) return;
       }
       io_uring_cqe* entry = nullptr;
@@ -177,7 +183,7 @@ class RingEngine final : public IoEngine {
         ended[i] = {static_cast<Request*>(io_uring_cqe_get_data(entries[i])), entries[i]->res};
       }
       io_uring_cq_advance(&ring_, count);
-      { const std::lock_guard handed_over(mutex_); }  // slots were filled under the lock, by any thread
+      { const auto handed_over = spin_lock(mutex_); }  // slots were filled under the lock, by any thread
       for (unsigned i = 0; i < count; ++i) {
         if (ended[i].first) advance(*ended[i].first, ended[i].second);
       }
@@ -195,7 +201,7 @@ class RingEngine final : public IoEngine {
     int code = result < 0 ? -result : 0;
     const bool ended = again ? slot.attempts >= kAttempts : result <= 0;
     if (!ended && !slot.rest.memory.empty()) {
-      const std::lock_guard lock(mutex_);
+      const auto lock = spin_lock(mutex_);
       code = submit(slot);
       if (code == 0) return;
     }
@@ -207,7 +213,7 @@ class RingEngine final : public IoEngine {
     const Request ended = std::move(slot);
     std::deque<Request> refused;
     {
-      const std::lock_guard lock(mutex_);
+      const auto lock = spin_lock(mutex_);
       while (true) {
         if (waiting_.empty()) {
           free_.push_back(&slot);
@@ -226,7 +232,7 @@ class RingEngine final : public IoEngine {
   void finish(const Request& request, int code) {
     const bool whole = request.rest.memory.empty();
     request.done(whole ? nullptr : transfer_error(name_, request.transfer, code));
-    const std::lock_guard lock(mutex_);
+    const auto lock = spin_lock(mutex_);
     --unfinished_;
   }
 
@@ -241,7 +247,7 @@ class RingEngine final : public IoEngine {
   std::deque<Request> waiting_;
   Registered registered_;
   std::size_t unfinished_ = 0;  // requests whose `done` has not returned
-  bool ending_ = false;
+  bool asleep_ = false, ending_ = false;
   std::thread reaper_;
 };
 

@@ -52,7 +52,8 @@ TEST(TierDescription, IsFoundByNameOrFile) {
   own.name = "own-1.5";
   write_file_atomic(folder / "own.json", to_text(own));
   EXPECT_EQ(find_tier_description((folder / "own.json").string()).name, "own-1.5");
-  expect_error(ErrorKind::kInvalidArgument, "neither a file nor one of: optane_pmem_100, optane_pmem_200, cxl_dram, nvme",
+  expect_error(ErrorKind::kInvalidArgument,
+               "neither a file nor one of: optane_pmem_100, optane_pmem_200, cxl_dram, nvme",
                [] { find_tier_description("tape"); });
 }
 
