@@ -11,8 +11,8 @@ namespace hearth::ckks {
 
 /// Rows of n residues, a multiple of ring::kPackGroup, that lie outside of any Poly, grouped by limb, perhaps on
 /// storage slower than memory: halves of evaluation keys (row d of limb j is digit d modulo the key's j-th prime) and
-/// encoded diagonals (parts of limbs, one after the other, see PackedDiagonals). Bytes are what such storage has few of, so rows are
-/// packed (ring/packed.h). Thread safe.
+/// encoded diagonals (parts of limbs, one after the other, see PackedDiagonals). Bytes are what such storage has few
+/// of, so rows are packed (ring/packed.h). Thread safe.
 class RowSource {
  public:
   virtual ~RowSource() = default;
