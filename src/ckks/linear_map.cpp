@@ -189,7 +189,7 @@ PreparedLinearMap::PreparedLinearMap(const Encoder& encoder, const Parameters& p
                                      const BsgsPlan& plan, int level, double plain_scale, std::size_t memory,
                                      RowStore* store, Hoisting hoisting)
     : map_(map.shape(), plan, parameters, level, plain_scale, hoisting), memory_(memory) {
-  const auto held = map.hold();
+  const auto held = dry_run() ? nullptr : map.hold();
   encode<double>(
       encoder, [&](const DiagonalPlace& place, std::span<double> out) { map.diagonal(place, out); }, parameters.n(),
       store);

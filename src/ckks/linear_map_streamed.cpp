@@ -283,7 +283,7 @@ StreamedLinearMap::StreamedLinearMap(const Parameters& parameters, std::shared_p
 std::vector<Ciphertext> StreamedLinearMap::apply(const Evaluator& evaluator, std::span<const Ciphertext> in) const {
   map_.check_inputs(evaluator, in);
   const MapRun run(map_, evaluator, in);
-  const auto held = source_->hold();
+  const auto held = dry_run() ? nullptr : source_->hold();
   return StreamedRun(run, *source_, memory_).apply();
 }
 

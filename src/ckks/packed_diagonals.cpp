@@ -40,7 +40,7 @@ void PackedDiagonals::fill(const Fill& fill, std::size_t recipe_bytes) {
   data_ = Buffer<std::uint32_t>((store_ != nullptr ? 1 : limbs_) * words());
   for (std::size_t j = 0; j < limbs_; ++j) {
     std::uint32_t* const limb = data_.data() + (store_ != nullptr ? 0 : j * words());
-    parallel_for(0, count(), [&](std::size_t d) { fill(d, j, limb + begins_[parts_[d]] + offsets_[d]); });
+    parallel_for(0, count(), [&](std::size_t d) { fill(d, j, limb + begin(d)); });
     for (std::size_t part = 0; store_ != nullptr && part < part_count(); ++part) {
       store_->put(*source_, j * part_count() + part, {limb + begins_[part], limb + begins_[part + 1]});
     }
@@ -68,8 +68,8 @@ PackedDiagonals::Limb::Limb(const PackedDiagonals& all, std::size_t j, std::size
 
 const std::uint32_t* PackedDiagonals::Limb::residues(std::size_t diagonal, std::size_t from, std::size_t count,
                                                      std::uint32_t* room) const {
+  if (!held_) return all_.data_.data() + limb_ * all_.words() + all_.begin(diagonal) + from;
   const std::size_t offset = all_.offsets_[diagonal] + from;
-  if (!held_) return all_.data_.data() + limb_ * all_.words() + all_.begins_[all_.parts_[diagonal]] + offset;
   const std::size_t within = offset % all_.n_, skipped = within % ring::kPackGroup;
   ring::kernels().unpack(room, (*held_)[offset / all_.n_] + ring::packed_words(within - skipped),
                          std::max(count, ring::kPackGroup));

@@ -59,6 +59,7 @@ class PackedDiagonals {
 
  private:
   std::size_t part_count() const { return begins_.size() - 1; }
+  std::size_t begin(std::size_t diagonal) const { return begins_[parts_[diagonal]] + offsets_[diagonal]; }
 
   std::size_t limbs_ = 0, n_ = 1;
   std::vector<std::size_t> sizes_, parts_;  // by diagonal
