@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "bench/memory_runs.h"
+#include "bench/memory_turns.h"
 #include "bench/os_swap.h"
 #include "bench/report.h"
 #include "cli/common/command.h"
@@ -13,9 +14,9 @@
 // What a budget of memory costs: ResNet-20 (and ResNet-50 if asked for) on one encrypted image, in all the memory that
 // it takes, in parts of it with a tier, and in a part of it with the operating system's swapping. Parts are of the
 // working set: keys, plaintexts, ciphertexts and tables. What the process takes besides (code, libraries, the program)
-// is the same in every run, and part of the limits on top. Every run is a server process of its own. The speed of a
-// shared machine drifts within minutes, so that each is compared with the runs in all memory right before and after it;
-// slow-downs are medians of these ratios.
+// is the same in every run, and part of the limits on top. Every run is a server process of its own. Waits, traffic,
+// peaks and what was predicted are of runs with nothing beside them; slow-downs are of runs that take turns
+// (memory_turns.h).
 namespace {
 
 using namespace hearth;
@@ -49,28 +50,21 @@ void run_kind(Deployment& deployment, Kind& kind) {
   fail(ErrorKind::kInternal, "{}: every limit that the program names is refused", kind.name);
 }
 
-/// One run in all the memory is behind; another one follows.
-void run_between(Deployment& deployment, Kind& all, Kind& kind) {
-  const double before = all.samples.back().seconds;
-  run_kind(deployment, kind);
-  run_kind(deployment, all);
-  Sample& sample = kind.samples.back();
-  sample.slowdown = sample.seconds / ((before + all.samples.back().seconds) / 2);
-}
-
+/// The first kind is what the others are compared with.
 void print_table(const std::vector<const Kind*>& kinds) {
   fmt::print("\n{:<34} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8}\n", "run", "limit", "peak", "seconds", "slow-down", "read",
              "waited");
   for (const Kind* kind : kinds) {
     if (kind->samples.empty()) continue;
+    const bool turns = !kind->turns.empty();
     const bool tier = !kind->samples.front().residency.is_null();
     const auto measured = [&](const char* name) {
       return tier ? kind->figure([&](const Sample& s) { return number(s.residency, "measured", name); }) : 0;
     };
-    fmt::print("{:<34} {:>9} {:>9} {:>9.2f} {:>9.3f} {:>10} {:>8}\n", kind->name,
+    fmt::print("{:<34} {:>9} {:>9} {:>9.2f} {:>9} {:>10} {:>8}\n", kind->name,
                kind->limit > 0 ? mib(static_cast<double>(kind->limit)) : "", mib(kind->median(&Sample::peak)),
-               kind->seconds(), kind->slowdown(), tier ? mib(measured("read_bytes")) : "",
-               tier ? fmt::format("{:.2f} s", measured("wait_seconds")) : "");
+               kind->seconds(), turns ? fmt::format("{:.3f}", kind->slowdown(*kinds.front())) : "",
+               tier ? mib(measured("read_bytes")) : "", tier ? fmt::format("{:.2f} s", measured("wait_seconds")) : "");
   }
 }
 
@@ -128,10 +122,8 @@ class OsRuns {
     kind_.name = "operating system's swapping, 1/3";
     kind_.limit = limit + kPageCache;
   }
-  void run(Deployment& deployment, const Sample& all) {
-    if (timed_out_) return;
-    timed_out_ = !deployment.run_in(group_, kind_, patience_);
-    if (!timed_out_) kind_.samples.back().slowdown = kind_.samples.back().seconds / all.seconds;
+  void run(Deployment& deployment) {
+    if (!timed_out_) timed_out_ = !deployment.run_in(group_, kind_, patience_);
   }
   void add(Report& report, const Kind& third) const {
     double speedup = 0;
@@ -161,26 +153,26 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
   deployment.make(kResNet20);
   const std::string nvme = fmt::format("nvme:{}:8GiB", folder.path());
 
-  Kind all{.name = "DRAM only", .limit = 0, .tier = {}, .samples = {}};
+  Kind all{.name = "DRAM only", .limit = 0, .tier = {}, .samples = {}, .turns = {}};
   run_kind(deployment, all);
   const double peak = all.samples.front().peak;
-  Kind whole{"NVMe, 1/3 of set and process", static_cast<std::uint64_t>(peak / 3), nvme, {}};
-  run_between(deployment, all, whole);
+  Kind whole{"NVMe, 1/3 of set and process", static_cast<std::uint64_t>(peak / 3), nvme, {}, {}};
+  run_kind(deployment, whole);
   const Json& forecast = whole.samples.front().residency;
   const double process = number(forecast, "process_bytes"), set = peak - process;
   const double keys = number(forecast, "working_set", "evaluation key");
   const auto part = [&](double bytes, double share) { return static_cast<std::uint64_t>(process + bytes * share); };
-  Kind third{"NVMe, 1/3", part(set, 1.0 / 3), nvme, {}}, sixth{"NVMe, 1/6", part(set, 1.0 / 6), nvme, {}};
-  Kind optane{"emulated Optane, 1/3", part(set, 1.0 / 3), "emulated:optane_pmem_100:8GiB", {}};
-  Kind expanded{"NVMe, 1/3 with expanded keys", part(set + keys, 1.0 / 3), nvme, {}};
-  for (Kind* kind : {&third, &sixth, &optane, &expanded}) run_between(deployment, all, *kind);
+  Kind third{"NVMe, 1/3", part(set, 1.0 / 3), nvme, {}, {}}, sixth{"NVMe, 1/6", part(set, 1.0 / 6), nvme, {}, {}};
+  Kind optane{"emulated Optane, 1/3", part(set, 1.0 / 3), "emulated:optane_pmem_100:8GiB", {}, {}};
+  Kind expanded{"NVMe, 1/3 with expanded keys", part(set + keys, 1.0 / 3), nvme, {}, {}};
+  for (Kind* kind : {&third, &sixth, &optane, &expanded}) run_kind(deployment, *kind);
 
   std::string obstacle = os_obstacle(options);
   std::optional<OsRuns> os;
   const auto run_os = [&] {
     try {
       if (obstacle.empty() && !os) os.emplace(options, folder, third.limit, kOsPatience * all.samples.front().process);
-      if (os) os->run(deployment, all.samples.back());
+      if (os) os->run(deployment);
     } catch (const Error& error) {
       obstacle = error.what();
       os.reset();
@@ -188,10 +180,10 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
   };
   run_os();
   for (int i = 1; i < options.repeats; ++i) {
-    run_kind(deployment, all);
-    for (Kind* kind : {&whole, &third, &sixth, &optane, &expanded}) run_between(deployment, all, *kind);
+    for (Kind* kind : {&all, &third}) run_kind(deployment, *kind);
     run_os();
   }
+  Turns(deployment, {&all, &third, &whole, &sixth, &optane, &expanded}).run(options.repeats);
 
   std::vector<const Kind*> kinds{&all, &third, &whole, &sixth, &optane, &expanded};
   if (os) kinds.push_back(&os->kind());
@@ -202,12 +194,12 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
       "traffic over bound: bytes read, without the first loads of what did not fit when the run began, over what any\n"
       "plan must read for later uses with so much memory\n",
       mib(peak), mib(process), mib(set + keys));
-  report.add("tier_third_dram_slowdown", third.slowdown(), "ratio");
-  report.add("tier_third_of_process_dram_slowdown", whole.slowdown(), "ratio");
-  report.add("tier_sixth_dram_slowdown", sixth.slowdown(), "ratio");
+  report.add("tier_third_dram_slowdown", third.slowdown(all), "ratio");
+  report.add("tier_third_of_process_dram_slowdown", whole.slowdown(all), "ratio");
+  report.add("tier_sixth_dram_slowdown", sixth.slowdown(all), "ratio");
   report.add("tier_sixth_dram_share", (static_cast<double>(sixth.limit) - process) / set, "of set");
-  report.add("tier_third_expanded_dram_slowdown", expanded.slowdown(), "ratio");
-  report.add("tier_emulated_optane_third_slowdown", optane.slowdown(), "ratio");
+  report.add("tier_third_expanded_dram_slowdown", expanded.slowdown(all), "ratio");
+  report.add("tier_emulated_optane_third_slowdown", optane.slowdown(all), "ratio");
   if (os) os->add(report, third);
   if (!os) fmt::print("skipped: the operating system's swapping: {}\n", obstacle);
   add_figures(report, third, options.common.threads);
@@ -222,15 +214,15 @@ void measure_resnet50(const Options& options, Report& report, const cli::Interru
     deployment.make(kResNet50);
   }
   const std::string nvme = fmt::format("nvme:{}:32GiB", folder.path());
-  Kind all{"ResNet-50, DRAM only", 0, {}, {}}, four{"ResNet-50, NVMe", 4 * kGiB, nvme, {}};
-  Kind two{"ResNet-50, NVMe, less", 2 * kGiB, nvme, {}};
-  run_kind(deployment, all);
-  for (Kind* kind : {&four, &two}) run_between(deployment, all, *kind);
+  Kind all{"ResNet-50, DRAM only", 0, {}, {}, {}}, four{"ResNet-50, NVMe", 4 * kGiB, nvme, {}, {}};
+  Kind two{"ResNet-50, NVMe, less", 2 * kGiB, nvme, {}, {}};
+  for (Kind* kind : {&all, &four, &two}) run_kind(deployment, *kind);
+  Turns(deployment, {&all, &four, &two}).run(1);
   print_table({&all, &four, &two});
   report.add("resnet50_peak_gib", all.median(&Sample::peak) / kGiB, "GiB");
-  report.add("resnet50_4gib_slowdown", four.slowdown(), "ratio");
+  report.add("resnet50_4gib_slowdown", four.slowdown(all), "ratio");
   report.add("resnet50_4gib_peak_gib", four.median(&Sample::peak) / kGiB, "GiB");
-  report.add("resnet50_2gib_slowdown", two.slowdown(), "ratio");
+  report.add("resnet50_2gib_slowdown", two.slowdown(all), "ratio");
   report.add("resnet50_2gib_peak_gib", two.median(&Sample::peak) / kGiB, "GiB");
 }
 
@@ -267,7 +259,7 @@ int main(int argc, char** argv) {
                  "Also compare with the operating system's swapping, as root: makes a swap file, and a cgroup for the "
                  "server below this one, e.g. /sys/fs/cgroup/memory, which must limit memory")
       ->type_name("FOLDER");
-  auto* resnet50 = app.add_flag("--resnet50", options.resnet50, "Also ResNet-50, once each in DRAM, 4 GiB and 2 GiB");
+  auto* resnet50 = app.add_flag("--resnet50", options.resnet50, "Also ResNet-50, twice each in DRAM, 4 GiB and 2 GiB");
   app.add_option("--bundle", options.bundle, "Of it, the folder with server.hearth, evaluation.key and input.ct")
       ->needs(resnet50);
   app.add_option("--threads", options.common.threads, "Threads of every step")->capture_default_str();

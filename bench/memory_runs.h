@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <regex>
 #include <string>
 #include <vector>
@@ -65,13 +66,12 @@ inline std::string read_text(const fs::path& path) {
 
 inline std::string mib(double bytes) { return fmt::format("{:.0f} MiB", bytes / kMiB); }
 
-/// One run of the server.
+/// One run of the server, with nothing beside it.
 struct Sample {
-  double seconds = 0;   ///< of the input
-  double process = 0;   ///< of the whole process
-  double peak = 0;      ///< bytes
-  double slowdown = 1;  ///< against runs in all the memory around it
-  Json residency;       ///< null without a limit
+  double seconds = 0;  ///< of the input
+  double process = 0;  ///< of the whole process
+  double peak = 0;     ///< bytes
+  Json residency;      ///< null without a limit
 };
 
 /// Runs of one kind.
@@ -80,12 +80,14 @@ struct Kind {
   std::uint64_t limit = 0;  ///< 0: none
   std::string tier;
   std::vector<Sample> samples;
+  std::vector<double> turns;  ///< seconds of runs that took turns with those of other kinds (bench/memory_turns.h)
 
   double median(double Sample::*field) const {
     return figure([&](const Sample& s) { return s.*field; });
   }
   double seconds() const { return median(&Sample::seconds); }
-  double slowdown() const { return median(&Sample::slowdown); }
+  /// Of runs that took turns, against those of another kind in the same turns.
+  double slowdown(const Kind& other) const { return mean(turns) / mean(other.turns); }
   /// Median of a number of every run.
   template <typename Function>
   double figure(Function&& function) const {
@@ -93,6 +95,11 @@ struct Kind {
     for (const Sample& s : samples) values.push_back(function(s));
     std::sort(values.begin(), values.end());
     return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
+  }
+
+ private:
+  static double mean(const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   }
 };
 
@@ -125,10 +132,7 @@ class Deployment {
 
   /// One more run. False if the program refuses the limit, which then becomes the smallest that it names.
   bool run(Kind& kind) {
-    std::vector<std::string> arguments = run_arguments();
-    if (kind.limit > 0) arguments.insert(arguments.end(), {"--memory", std::to_string(kind.limit)});
-    if (kind.limit > 0) arguments.insert(arguments.end(), {"--tier", kind.tier});
-    const cli::ProcessResult result = start(kind.name, "exec \"$@\" 2>\"$0\"", arguments);
+    const cli::ProcessResult result = start(kind.name, "exec \"$@\" 2>\"$0\"", arguments_of(kind, "output"));
     const std::string said = read_text(folder_ / "errors");
     std::smatch smallest;
     if (result.exit_code == cli::kFailure && std::regex_search(said, smallest, std::regex("at least ([0-9]+) MiB"))) {
@@ -148,7 +152,7 @@ class Deployment {
     // Killed, since a process that waits for its pages may take long to end by itself.
     const std::string script = fmt::format("echo $$ >'{}' && exec timeout -s KILL {:.0f} \"$@\" 2>\"$0\"",
                                            group.processes(), std::ceil(patience));
-    const cli::ProcessResult result = start(kind.name, script, run_arguments());
+    const cli::ProcessResult result = start(kind.name, script, run_arguments("output"));
     if (result.exit_code == cli::kSignal + SIGKILL && result.seconds >= patience) return false;
     require(result.exit_code == 0, ErrorKind::kResource, "hearth-run ended with exit code {}: {}", result.exit_code,
             read_text(folder_ / "errors"));
@@ -157,9 +161,10 @@ class Deployment {
   }
 
  private:
+  friend class Turns;
   std::string file(const char* name) const { return (files_ / name).string(); }
 
-  std::vector<std::string> run_arguments() const {
+  std::vector<std::string> run_arguments(const std::string& output) const {
     return {fs::path(HEARTH_PROGRAMS) / "hearth-run",
             file("server.hearth"),
             "--keys",
@@ -167,10 +172,18 @@ class Deployment {
             "--input",
             file("input.ct"),
             "-o",
-            folder_ / "output",
+            folder_ / output,
             "--json",
             "--threads",
             std::to_string(threads_)};
+  }
+
+  std::vector<std::string> arguments_of(const Kind& kind, const std::string& output) const {
+    std::vector<std::string> arguments = run_arguments(output);
+    if (kind.limit > 0) {
+      arguments.insert(arguments.end(), {"--memory", std::to_string(kind.limit), "--tier", kind.tier});
+    }
+    return arguments;
   }
 
   cli::ProcessResult start(const std::string& name, const std::string& script,
@@ -204,7 +217,7 @@ class Deployment {
     write_npy(file(name), shape, values);
   }
 
-  /// Keeps the figures and compares the output with the first one.
+  /// Keeps the figures and compares the output.
   void add(Kind& kind, const cli::ProcessResult& result) {
     const Json json = Json::parse(result.output);
     const Sample sample{.seconds = number(json, "seconds_per_input"),
@@ -212,10 +225,15 @@ class Deployment {
                         .peak = number(json, "peak_bytes"),
                         .residency = json.at("residency")};
     fmt::print(stderr, "  {:.2f} s, peak {}\n", sample.seconds, mib(sample.peak));
-    const std::string output = read_text(folder_ / "output");
+    compare(kind, "output");
+    kind.samples.push_back(sample);
+  }
+
+  /// With the output of the first run.
+  void compare(const Kind& kind, const std::string& file) {
+    const std::string output = read_text(folder_ / file);
     if (reference_.empty()) reference_ = output;
     require(output == reference_, ErrorKind::kInternal, "{}: the output differs from that of the first run", kind.name);
-    kind.samples.push_back(sample);
   }
 
   int threads_;

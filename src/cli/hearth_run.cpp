@@ -30,6 +30,7 @@ struct Options {
 
 struct Times {
   double load = 0, keys = 0, run = 0;
+  double started = 0;  ///< when the run began, in Unix time
 };
 
 double mean_seconds(const std::vector<runtime::RunReport>& reports) {
@@ -198,6 +199,7 @@ Json json_of(const Options& options, const service::Server& server, const Result
           {"seconds", seconds_of(r.reports)},
           {"load_seconds", r.times.load},
           {"key_seconds", r.times.keys},
+          {"started", r.times.started},
           {"run_seconds", r.times.run},
           {"key_bytes", r.key_bytes},
           {"plaintext_bytes", server.plaintext_bytes()},
@@ -240,6 +242,7 @@ void evaluate(const Options& options, const service::Server& server, const servi
   const cli::InterruptScope interrupts;
   const auto check = [&] { interrupts.check(); };
   const auto progress = running.detailed_reporter();
+  results.times.started = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   if (!options.trace.empty()) trace::start();
   if (options.keeping.folder.empty()) {
     server.run(keys, options.input, options.output, &results.reports, progress, check);

@@ -67,7 +67,6 @@ struct Pipe {
   }
   Pipe(const Pipe&) = delete;
   Pipe& operator=(const Pipe&) = delete;
-  void close_writer() { ::close(std::exchange(ends[1], -1)); }
   std::array<int, 2> ends{-1, -1};
 };
 
@@ -99,19 +98,6 @@ std::string read_to_end(int descriptor) {
   }
 }
 
-int wait_for(pid_t child) {
-  // First without reaping: until then the number belongs to no other process, and signals may be passed on to it.
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
-  }
-  running_child = 0;
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    require(errno == EINTR, ErrorKind::kIo, "cannot wait for a child process: {}", message_of(errno));
-  }
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 }  // namespace
 
 fs::path program_folder() {
@@ -141,21 +127,57 @@ void InterruptScope::check() const {
   if (noted_signal != 0) throw Interrupted{noted_signal};
 }
 
-ProcessResult run_process(const fs::path& program, const std::vector<std::string>& arguments) {
+ChildProcess::ChildProcess(const fs::path& program, const std::vector<std::string>& arguments, bool signals)
+    : start_(std::chrono::steady_clock::now()) {
   Pipe pipe;
-  const auto start = std::chrono::steady_clock::now();
-  pid_t child = -1;
   {
     const HeldSignals held;  // one that comes while the child has no number yet is passed on right after
-    child = spawn(program.string(), arguments, pipe.ends[1], held.before());
-    running_child = child;
+    id_ = spawn(program.string(), arguments, pipe.ends[1], held.before());
+    if (signals) running_child = id_;
   }
-  pipe.close_writer();
+  output_ = std::exchange(pipe.ends[0], -1);
+}
+
+ChildProcess::~ChildProcess() {
+  if (id_ >= 0) {
+    send(SIGKILL);
+    wait();
+  }
+  ::close(output_);
+}
+
+bool ChildProcess::ended() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == id_;
+}
+
+void ChildProcess::send(int signal) const { ::kill(id_, signal); }
+
+/// Exit code, 128 + signal if one ended it, -1 if it cannot be known.
+int ChildProcess::wait() {
+  // First without reaping: until then the number belongs to no other process, and signals may be passed on to it.
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
+  if (running_child == id_) running_child = 0;
+  int status = 0;
+  const pid_t child = std::exchange(id_, -1);
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return -1;
+  }
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+ProcessResult ChildProcess::finish() {
   ProcessResult result;
-  result.output = read_to_end(pipe.ends[0]);
-  result.exit_code = wait_for(child);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.output = read_to_end(output_);
+  result.exit_code = wait();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   return result;
+}
+
+ProcessResult run_process(const fs::path& program, const std::vector<std::string>& arguments) {
+  return ChildProcess(program, arguments, true).finish();
 }
 
 void replace_process(const fs::path& program, const std::vector<std::string>& arguments) {

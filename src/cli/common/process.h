@@ -1,8 +1,10 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -41,9 +43,34 @@ struct ProcessResult {
   double seconds = 0;  ///< wall time from start to end
 };
 
-/// Runs a program to its end. Standard error and input are inherited, standard output is collected. Within an
-/// InterruptScope, ending signals reach the child; afterwards ask check(). Error(kIo) if it cannot be started. By one
-/// thread at a time.
+/// A program that runs beside this one. Standard error and input are inherited. For one thread.
+class ChildProcess {
+ public:
+  /// `signals`: ending signals that come within an InterruptScope are passed on to it; for one child at a time.
+  /// Error(kIo) if it cannot be started.
+  ChildProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments, bool signals = false);
+  /// Kills it if it was not finished.
+  ~ChildProcess();
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  /// Whether it has come to its end.
+  bool ended() const;
+  void send(int signal) const;
+  /// Collects its standard output, then waits for its end. Once. Until then a program that writes more than a pipe
+  /// holds does not get on.
+  ProcessResult finish();
+
+ private:
+  int wait();
+
+  std::chrono::steady_clock::time_point start_;
+  pid_t id_ = -1;  // -1 when it is no more
+  int output_ = -1;
+};
+
+/// Runs a program to its end. Within an InterruptScope, ending signals reach the child; afterwards ask check().
+/// Error(kIo) if it cannot be started. By one thread at a time.
 ProcessResult run_process(const std::filesystem::path& program, const std::vector<std::string>& arguments);
 
 /// Replaces this process. Error(kIo) if that fails; does not return otherwise.
