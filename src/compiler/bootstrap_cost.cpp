@@ -84,22 +84,24 @@ FactorWork count_factor(int radix, int last, int stages) {
 }
 
 /// As ckks::plan_factor splits it where slot vectors fill the ciphertext (short periods may differ by a few steps).
-/// Rotations of shorter butterflies are the same but for a power of two, and so are their plans: only the factor of the
-/// longest ones differs, as it wraps around.
+/// Rotations of other butterflies are the same but for a power of two, and so are their plans: only the factors of the
+/// shortest, which are shifted by one more, and of the longest, which wrap around, differ.
 const FactorWork& work_of(const Factor& factor) {
   using Works = std::array<FactorWork, ckks::kLargestRadix + 1>;
-  static const std::array<Works, 2> works = [] {
-    std::array<Works, 2> out;
+  static const std::array<Works, 3> works = [] {
+    std::array<Works, 3> out;
     for (int radix = 1; radix <= ckks::kLargestRadix; ++radix) {
       const auto r = static_cast<std::size_t>(radix);
-      out[0][r] = count_factor(radix, radix, ckks::kLargestRadix + 1);
-      out[1][r] = count_factor(radix, radix, radix);
+      out[0][r] = count_factor(radix, radix, ckks::kLargestRadix + 2);
+      out[1][r] = count_factor(radix, radix + 1, ckks::kLargestRadix + 2);
+      out[2][r] = count_factor(radix, radix, radix);
     }
     return out;
   }();
   require(factor.radix >= 1 && factor.radix <= ckks::kLargestRadix, ErrorKind::kInvalidArgument,
           "a factor of an embedding merges {} butterflies; expected 1 to {}", factor.radix, ckks::kLargestRadix);
-  return works[factor.last == factor.stages ? 1 : 0][static_cast<std::size_t>(factor.radix)];
+  const std::size_t kind = factor.last == factor.stages ? 2 : factor.last > factor.radix ? 1 : 0;
+  return works[kind][static_cast<std::size_t>(factor.radix)];
 }
 
 double factor_seconds(const ChainCosts& chain, const Factor& factor) {

@@ -20,12 +20,24 @@ void check_radices(int log_slots, std::span<const int> radices) {
       sum, log_slots);
 }
 
+/// By how much a factor rotates its result further to the left than its butterflies do.
+int shift_of(int radix, int last, int stages) {
+  const int unit = 1 << (last - radix), reach = 1 << last;
+  if (last < stages) return unit == 1 ? reach : reach - unit;
+  return unit == 1 ? 0 : -unit;
+}
+
 }  // namespace
 
 MapShape factor_shape(int radix, int last, int stages, int slots) {
   const int unit = 1 << (last - radix), reach = 1 << last, half = (1 << stages) / 2;
   const auto period = static_cast<std::size_t>(reach);
   MapShape shape;
+  if (last < stages) {
+    const int middle = shift_of(radix, last, stages);
+    for (int r = unit - reach; r < reach; r += unit) shape.diagonals.push_back({0, 0, middle + r, period});
+    return shape;
+  }
   for (int r = 0; r < std::max(1, std::min(reach, half)); r += unit) shape.diagonals.push_back({0, 0, r, period});
   for (int r = unit; r < reach && r <= half; r += unit) shape.diagonals.push_back({0, 0, slots - r, period});
   return shape;
@@ -67,13 +79,16 @@ Complex ButterflyFactor::value(int slot, int from) const {
 
 void ButterflyFactor::diagonal(const DiagonalPlace& place, std::span<Complex> out) const {
   const int reach = 1 << last_, unit = 1 << (last_ - radix_);
-  const int rotation = place.rotation < slots_ / 2 ? place.rotation : place.rotation - slots_;
+  const int rotation = place.rotation - shift_of(radix_, last_, stages_);
+  // How far results are rotated by the factors up to this one, modulo the period of its diagonals.
+  const bool turned = direction_ == Direction::kCoefficientsToSlots && unit > 1;
   require(out.size() == static_cast<std::size_t>(reach) && rotation % unit == 0, ErrorKind::kInvalidArgument,
           "a factor of the embedding has no diagonal of {} values at rotation {}", out.size(), place.rotation);
   for (int slot = 0; slot < reach; ++slot) {
-    int from = slot + rotation;
+    const int to = turned ? (slot - unit) & (reach - 1) : slot;
+    int from = to + rotation;
     if (last_ == stages_) from &= reach - 1;  // it goes around
-    out[static_cast<std::size_t>(slot)] = from >= 0 && from < reach ? value(slot, from) : 0.0;
+    out[static_cast<std::size_t>(slot)] = from >= 0 && from < reach ? value(to, from) : 0.0;
   }
 }
 

@@ -15,9 +15,14 @@ namespace hearth::ckks {
 /// 2018; merged stages as in Han and Ki 2020). Both directions leave out R, so that SlotsToCoeffs, something on
 /// coefficients, CoeffsToSlots keeps the order of the slots.
 
-/// The factor that merges `radix` butterflies, of lengths up to 2^last, without its values. It rotates by the multiples
-/// of 2^(last - radix) below 2^last, both ways, modulo the period 2^stages; its diagonals have period 2^last. Rotations
-/// to the right are those of all `slots`, a multiple of the period, so that they lie near to the others.
+/// Merging `radix` butterflies, of lengths up to 2^last, makes a map that rotates by the multiples of 2^(last - radix)
+/// below 2^last, both ways, modulo the period 2^stages. Rotating one way takes fewer keys. So every factor but the one of
+/// the longest butterflies, which goes around the period anyway, gives its result rotated to the left, far enough that
+/// it rotates to the left alone, and the factor of the longest butterflies takes all of these rotations back: they sum up
+/// to its unit.
+
+/// The factor without its values; its diagonals have period 2^last. Rotations to the right, of the longest butterflies,
+/// are those of all `slots`, a multiple of the period, so that they lie near to the others.
 MapShape factor_shape(int radix, int last, int stages, int slots);
 
 /// That factor, of SlotsToCoeffs or, inverse, of CoeffsToSlots. Every value is a product of `radix` entries, made when
