@@ -98,6 +98,7 @@ std::vector<Case> products(Setup& s) {
       {"dot_8_runs_of_1024_us", 300, 9 * n, [=](const Kernels& k) { k.dot(out, a, b, 8, 10, false, kN, m); }},
       {"dot_8_runs_of_4_us", 300, 11 * n, [=](const Kernels& k) { k.dot(out, a, b, 8, 2, false, kN, m); }},
   };
+  cases.push_back({"dot_packed_3_us", 500, 7 * n, [=](const Kernels& k) { k.dot_packed(out, a, b, 3, false, kN, m); }});
   // Each call reads another eighth of 128 MiB, as key switching reads its keys.
   const auto next = std::make_shared<std::size_t>(0);
   cases.push_back({"dot_8_streamed_us", 300, 17 * n, [=, &s](const Kernels& k) {

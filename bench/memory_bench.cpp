@@ -152,6 +152,7 @@ void measure_resnet20(const Options& options, Report& report, const cli::Interru
   Deployment deployment(options.common.threads, folder, interrupts);
   deployment.make(kResNet20);
   const std::string nvme = fmt::format("nvme:{}:8GiB", folder.path());
+  deployment.tune(nvme);
 
   Kind all{.name = "DRAM only", .limit = 0, .tier = {}, .samples = {}, .turns = {}};
   run_kind(deployment, all);
@@ -214,6 +215,7 @@ void measure_resnet50(const Options& options, Report& report, const cli::Interru
     deployment.make(kResNet50);
   }
   const std::string nvme = fmt::format("nvme:{}:32GiB", folder.path());
+  deployment.tune(nvme);
   Kind all{"ResNet-50, DRAM only", 0, {}, {}, {}}, four{"ResNet-50, NVMe", 4 * kGiB, nvme, {}, {}};
   Kind two{"ResNet-50, NVMe, less", 2 * kGiB, nvme, {}, {}};
   for (Kind* kind : {&all, &four, &two}) run_kind(deployment, *kind);

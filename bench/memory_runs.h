@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -128,6 +129,13 @@ class Deployment {
                             files_.string(), "--divide=255", "--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"});
     step("hearth-client", {"keygen", bundle, "-o", files_.string(), "--force"});
     step("hearth-client", {"encrypt", bundle, "--key", secret, "--input", file("input.npy"), "-o", file("input.ct")});
+  }
+
+  /// Measures a tier, for all runs that follow: each would else measure it for itself, perhaps while it is stopped.
+  void tune(const std::string& tier) {
+    fs::create_directories(fs::path(folder_ / "hearth"));
+    step("hearth-tune", {"--tier", tier, "--log-n", "11", "-o", folder_ / "hearth/tune.json"});
+    require(::setenv("XDG_CONFIG_HOME", folder_.path().c_str(), 1) == 0, ErrorKind::kResource, "no memory is left");
   }
 
   /// One more run. False if the program refuses the limit, which then becomes the smallest that it names.

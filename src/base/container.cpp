@@ -125,7 +125,7 @@ bool is_secret_key_file(const std::filesystem::path& path) {
 }
 
 std::uint16_t format_version(FileKind kind) {
-  return kind == FileKind::kServerBundle || kind == FileKind::kClientBundle ? 5 : 1;
+  return kind == FileKind::kServerBundle || kind == FileKind::kClientBundle ? 6 : 1;
 }
 
 std::string to_string_tag(SectionTag tag) {

@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "base/dry_run.h"
 #include "base/error.h"
 #include "ring/limbs.h"
 #include "ring/packed.h"
@@ -14,12 +13,6 @@ namespace {
 
 /// Distance between rows of scratch beyond their length, so that rows do not fall on the same cache sets.
 constexpr std::size_t kRowPadding = 64;
-
-constexpr std::size_t kLineWords = 16;  // of a cache line
-
-/// Residues of a key that are read at a time, and how many such blocks ahead memory is asked for them: the products of
-/// a block take about as long as the next one takes to come.
-constexpr std::size_t kKeyBlock = 512, kBlocksAhead = 2;
 
 std::size_t pitch(const SwitchLayout& layout) { return layout.n() + kRowPadding; }
 
@@ -90,32 +83,6 @@ void to_coefficient_rows(const SwitchLayout& layout, const ring::Poly& c, std::u
     ring::copy_words(row, c.limb(j), layout.n());
     ring::kernels().ntt_inverse(row, layout.ntt(j));
   });
-}
-
-/// out (+)= sum_d digit_d * b_d on limb j of QP, unpacking the rows of b as it goes.
-void multiply_packed(const SwitchLayout& layout, const DigitRows& digits, const HeldRows& b, std::size_t j,
-                     std::uint32_t* out, bool accumulate) {
-  const ring::Kernels& k = ring::kernels();
-  const std::size_t n = layout.n(), count = digits.digits(), fitting = std::min(n, kKeyBlock);
-  const std::size_t stride = fitting + kRowPadding, block = dry_run() ? n : fitting;
-  const std::size_t words = ring::packed_words(block);
-  Scratch<std::uint32_t> room(count * stride);
-  std::vector<const std::uint32_t*> digit(count), key(count);
-  for (std::size_t from = 0; from < n; from += block) {
-    const bool asks = from + kBlocksAhead * block < n;
-    for (std::size_t d = 0; d < count; ++d) {
-      std::uint32_t* const unpacked = room.data() + d * stride;
-      const std::uint32_t* const packed = b[d] + ring::packed_words(from);
-      k.unpack(unpacked, packed, block);
-      // After the loads that are waited for now, before the products.
-      for (std::size_t w = 0; asks && w < words; w += kLineWords) {
-        __builtin_prefetch(packed + kBlocksAhead * words + w, 0, 2);
-      }
-      key[d] = unpacked;
-      digit[d] = digits.row(j)[d] + from;
-    }
-    k.dot(out + from, digit.data(), key.data(), count, 0, accumulate, block, layout.modulus(j));
-  }
 }
 
 }  // namespace
@@ -274,7 +241,12 @@ void multiply_limb(const SwitchLayout& layout, const DigitRows& digits, const Sw
   }
   if (key.rows) {
     // Now, so that what comes from a tier, and is verified here, is still in the cache when it is used.
-    multiply_packed(layout, digits, HeldRows(*key.rows, limb, count), j, out0, accumulate0);
+    const HeldRows rows(*key.rows, limb, count);
+    for (std::size_t d = 0; d < count; ++d) b[d] = rows[d];
+    for (std::size_t d = 0; d < count; d += ring::kMostPacked) {
+      k.dot_packed(out0, digits.row(j) + d, b.data() + d, std::min(count - d, ring::kMostPacked), accumulate0 || d > 0,
+                   layout.n(), layout.modulus(j));
+    }
   } else {
     for (std::size_t d = 0; d < count; ++d) b[d] = key.b[d].limb(limb);
     k.dot(out0, digits.row(j), b.data(), count, 0, accumulate0, layout.n(), layout.modulus(j));

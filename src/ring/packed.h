@@ -8,6 +8,7 @@ namespace hearth::ring {
 // Residues take 30 bits of their 32. Packed, a group of 256 words is 15 rows of 16 instead of 16: each keeps its low 30
 // bits where they were, and the top two of row r hold bits 2r and 2r + 1 of the row that is left out.
 inline constexpr std::size_t kPackRows = 15, kPackLanes = 16, kPackGroup = (kPackRows + 1) * kPackLanes;
+inline constexpr std::size_t kMostPacked = 16;  ///< rows that Kernels::dot_packed multiplies at once
 inline constexpr int kPackBits = 30;
 inline constexpr std::uint32_t kPackMask = (1U << kPackBits) - 1;
 

@@ -214,7 +214,7 @@ std::uint64_t Residency::share_memory(std::uint64_t limit, const Taken& taken) {
 
 /// Plans again for less room, in which objects with recipes can be made anew instead, and takes what is faster.
 void Residency::plan_with_recipes(std::uint64_t least) {
-  constexpr double kGain = 0.99;
+  constexpr double kGain = 0.97;
   constexpr std::size_t kUses = 4;  // of an object, from which on a recipe may be worth its memory
   std::vector<std::size_t> uses(sequence_.objects.size());
   for (const memory::Use& use : sequence_.uses) ++uses[use.object];

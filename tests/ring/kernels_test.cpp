@@ -237,6 +237,35 @@ TEST_P(KernelsTest, DotOfLongRows) {
   }
 }
 
+TEST_P(KernelsTest, DotOfPackedRows) {
+  for (const std::uint32_t q : primes()) {
+    const Modulus m(q);
+    for (const std::size_t n : {std::size_t{256}, std::size_t{768}, std::size_t{1} << 13}) {
+      for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{4}, kMostPacked}) {
+        SCOPED_TRACE(testing::Message() << "q " << q << " n " << n << " count " << count);
+        Rows a, b, packed;
+        for (std::size_t k = 0; k < count; ++k) {
+          const bool largest = k % 4 == 3;
+          a.push_back(largest ? Vector(n, q - 1) : random_vector(n, q));
+          b.push_back(largest ? Vector(n, q - 1) : random_vector(n, q));
+          packed.emplace_back(packed_words(n));
+          pack_words(packed.back().data(), b.back().data(), n);
+        }
+        const Vector expected = exact_dot(a, b, 0, n, m), before = random_vector(n, q);
+        for (const bool accumulate : {false, true}) {
+          Vector out = before;
+          out.push_back(kGuard);
+          kernels_->dot_packed(out.data(), pointers(a).data(), pointers(packed).data(), count, accumulate, n, m);
+          EXPECT_EQ(out.back(), kGuard);
+          for (std::size_t i = 0; i < n; ++i) {
+            ASSERT_EQ(out[i], accumulate ? add_mod(before[i], expected[i], m) : expected[i]) << i;
+          }
+        }
+      }
+    }
+  }
+}
+
 /// The constants of a conversion in exact integers, independent of BaseConverter.
 struct Conversion {
   Conversion(const Vector& from, const Vector& to) {

@@ -40,6 +40,10 @@ void base_convert(std::uint32_t* const*, const std::uint32_t* const*, const Base
   add_dry_seconds(kConvert * static_cast<double>(n) * static_cast<double>(view.k * view.m));
 }
 void unpack(std::uint32_t*, const std::uint32_t*, std::size_t n) { add_dry_seconds(kUnpack * static_cast<double>(n)); }
+void dot_packed(std::uint32_t*, const std::uint32_t* const*, const std::uint32_t* const*, std::size_t count, bool,
+                std::size_t n, const Modulus&) {
+  add_dry_seconds((kTerm + kUnpack) * static_cast<double>(n) * static_cast<double>(count));
+}
 void automorphism(std::uint32_t*, const std::uint32_t*, std::uint32_t, int log_n) {
   add_dry_seconds(kPermute * static_cast<double>(std::size_t{1} << log_n));
 }
@@ -59,6 +63,7 @@ const Kernels& dry_kernels() {
                                     .dot = dot,
                                     .base_convert = base_convert,
                                     .unpack = unpack,
+                                    .dot_packed = dot_packed,
                                     .automorphism = automorphism};
   return table;
 }

@@ -60,6 +60,10 @@ struct Kernels {
   /// The inverse of pack_words (ring/packed.h): n words, a multiple of kPackGroup, from packed_words(n). out must not
   /// alias in.
   void (*unpack)(std::uint32_t* out, const std::uint32_t* in, std::size_t n);
+  /// dot with log_run = 0 and rows of b that are packed (ring/packed.h). n a multiple of kPackGroup, count <=
+  /// kMostPacked.
+  void (*dot_packed)(std::uint32_t* out, const std::uint32_t* const* a, const std::uint32_t* const* b,
+                     std::size_t count, bool accumulate, std::size_t n, const Modulus& m);
   /// Automorphism X -> X^g on values in NTT order (bit-reversed, see NttTables): out[i] = in[j(i)] where
   /// 2 brv(j) + 1 = g (2 brv(i) + 1) mod 2n. g odd. out must not alias in.
   void (*automorphism)(std::uint32_t* out, const std::uint32_t* in, std::uint32_t g, int log_n);

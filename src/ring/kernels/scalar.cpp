@@ -158,6 +158,20 @@ void unpack(u32* out, const u32* in, std::size_t n) {
   }
 }
 
+void dot_packed(u32* out, const u32* const* a, const u32* const* b, std::size_t count, bool accumulate, std::size_t n,
+                const Modulus& m) {
+  std::array<std::array<u32, kPackGroup>, kMostPacked> words;
+  std::array<const u32*, kMostPacked> x, y;
+  for (std::size_t from = 0; from < n; from += kPackGroup) {
+    for (std::size_t k = 0; k < count; ++k) {
+      unpack(words[k].data(), b[k] + packed_words(from), kPackGroup);
+      x[k] = a[k] + from;
+      y[k] = words[k].data();
+    }
+    dot(out + from, x.data(), y.data(), count, 0, accumulate, kPackGroup, m);
+  }
+}
+
 void automorphism(u32* out, const u32* in, u32 g, int log_n) {
   const std::size_t n = std::size_t{1} << log_n;
   if (n == 1) {
@@ -173,8 +187,9 @@ void automorphism(u32* out, const u32* in, u32 g, int log_n) {
 }  // namespace
 
 const Kernels& scalar_kernels() {
-  static constexpr Kernels table{"scalar",   ntt_forward,    ntt_inverse, add,          sub,    negate,      mul,
-                                 mul_scalar, sub_mul_scalar, dot,         base_convert, unpack, automorphism};
+  static constexpr Kernels table{"scalar",   ntt_forward, ntt_inverse,    add, sub,          negate,
+                                 mul,        mul_scalar,  sub_mul_scalar, dot, base_convert, unpack,
+                                 dot_packed, automorphism};
   return table;
 }
 

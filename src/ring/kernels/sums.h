@@ -5,6 +5,7 @@
 
 #include "ring/kernels/kernels.h"
 #include "ring/kernels/modular.h"
+#include "ring/packed.h"
 
 namespace hearth::ring {
 
@@ -122,6 +123,49 @@ struct Dot {
         std::uint32_t* target = out + i + kLanes * v;
         const Vec result = reducer.finish(sums[v]);
         S::store(target, accumulate ? S::reduce_once(S::add(result, S::load(target)), reducer.q) : result);
+      });
+    }
+  }
+
+  /// Kernels::dot_packed, for n a multiple of kPackGroup and count <= kMostPacked.
+  static void run_packed(std::uint32_t* out, const std::uint32_t* const* a, const std::uint32_t* const* b,
+                         std::size_t count, bool accumulate, std::size_t n, const Modulus& m) {
+    static_assert(kMostPacked <= Sums<S>::kFirst, "sums must not overflow");
+    constexpr std::size_t kParts = kPackLanes / kLanes;  // vectors of a row
+    constexpr std::size_t kSteps = kPackGroup / (kVectors * kLanes);
+    const Reducer reducer(m);
+    const Vec mask = S::broadcast(kPackMask);
+    Vec last[kMostPacked][kParts];  // the rows that are left out
+    for (std::size_t from = 0, packed = 0; from < n; from += kPackGroup, packed += packed_words(kPackGroup)) {
+      unrolled<kSteps>([&](auto step) __attribute__((always_inline)) {
+        Pair sums[kVectors];
+        unrolled<kVectors>([&](auto v) __attribute__((always_inline)) { sums[v] = {S::zero(), S::zero()}; });
+        for (std::size_t k = 0; k < count; ++k) {
+          const std::uint32_t *a_row = a[k] + from, *b_row = b[k] + packed;
+          Vec tops[kParts];
+          unrolled<kParts>([&](auto p)
+                               __attribute__((always_inline)) { tops[p] = step == 0 ? S::zero() : last[k][p]; });
+          unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
+            constexpr int kVector = step * kVectors + v;
+            constexpr int kRow = kVector / kParts, kPart = kVector % kParts;
+            Vec y = tops[kPart];
+            if constexpr (kRow < static_cast<int>(kPackRows)) {
+              __builtin_prefetch(b_row + kAhead + kLanes * kVector);
+              const Vec word = S::load(b_row + kLanes * kVector);
+              tops[kPart] =
+                  S::add(tops[kPart], S::template shift_left32<2 * kRow>(S::template shift_right32<kPackBits>(word)));
+              y = S::bit_and(word, mask);
+            }
+            const Vec x = S::load(a_row + kLanes * kVector);
+            Sums<S>::add_product(sums[v], x, S::odd_lanes(x), y, S::odd_lanes(y));
+          });
+          unrolled<kParts>([&](auto p) __attribute__((always_inline)) { last[k][p] = tops[p]; });
+        }
+        unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
+          std::uint32_t* target = out + from + kLanes * (step * kVectors + v);
+          const Vec result = reducer.finish(sums[v]);
+          S::store(target, accumulate ? S::reduce_once(S::add(result, S::load(target)), reducer.q) : result);
+        });
       });
     }
   }

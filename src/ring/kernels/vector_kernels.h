@@ -89,6 +89,11 @@ struct VectorKernels {
     (n % kLanes == 0 ? Dot<S>::run : scalar_kernels().dot)(out, a, b, count, log_run, accumulate, n, m);
   }
 
+  static void dot_packed(std::uint32_t* out, const std::uint32_t* const* a, const std::uint32_t* const* b,
+                         std::size_t count, bool accumulate, std::size_t n, const Modulus& m) {
+    Dot<S>::run_packed(out, a, b, count, accumulate, n, m);
+  }
+
   static void base_convert(std::uint32_t* const* out, const std::uint32_t* const* in, const BaseConvertView& view,
                            std::size_t n) {
     (n % kLanes == 0 ? BaseConversion<S>::run : scalar_kernels().base_convert)(out, in, view, n);
@@ -166,6 +171,7 @@ struct VectorKernels {
             dot,
             base_convert,
             unpack,
+            dot_packed,
             automorphism};
   }
 };
