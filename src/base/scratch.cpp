@@ -1,5 +1,6 @@
 #include "base/scratch.h"
 
+#include <atomic>
 #include <map>
 #include <utility>
 #include <vector>
@@ -25,13 +26,23 @@ bool limited() { return chunk_limit() != 0; }
 /// Whether blocks of this size are left to the cache of all threads.
 bool shared(std::size_t bytes) { return dry_run() || (bytes >= kMappedBlock && limited()); }
 
+std::atomic<std::size_t> arena_bytes{0};
+
 /// A thread's memory for blocks that are too large for malloc: the lowest gap that fits is taken, which is most likely
 /// the one used last, as scopes nest.
 class Arena {
  public:
+  Arena() = default;
+  ~Arena() { arena_bytes -= memory_.size(); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
   std::byte* take(std::size_t bytes) {
     if (bytes > kScratchArena / 8 * 5) return nullptr;  // a limb of eight rotated inputs of 2^15 fits
-    if (memory_.empty()) memory_ = Buffer<std::byte>(kScratchArena);
+    if (memory_.empty()) {
+      memory_ = Buffer<std::byte>(kScratchArena);
+      arena_bytes += memory_.size();
+    }
     std::size_t begin = 0;
     auto next = used_.begin();
     for (; next != used_.end() && next->first - begin < bytes; ++next) begin = next->first + next->second;
@@ -59,6 +70,8 @@ ScratchBlock owning(Buffer<std::byte> buffer) {
 }
 
 }  // namespace
+
+std::size_t scratch_arena_bytes() { return arena_bytes; }
 
 ScratchBlock acquire_scratch(std::size_t bytes) {
   if (shared(bytes)) {

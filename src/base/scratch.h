@@ -25,6 +25,8 @@ void release_scratch(ScratchBlock block) noexcept;
 inline constexpr std::size_t kScratchKept = std::size_t{64} << 20, kSmallScratchKept = std::size_t{2} << 20;
 /// Of each thread that uses scratch under a limit, besides what limits count of blocks in use.
 inline constexpr std::size_t kScratchArena = std::size_t{4} << 20;
+/// Bytes of the arenas of all threads.
+std::size_t scratch_arena_bytes();
 
 /// Uninitialised array of `size` elements for the time of a scope, aligned as Buffer is. Safe inside nested parallel
 /// loops: a task that this thread runs while it waits gets blocks of its own.

@@ -30,8 +30,9 @@ constexpr double kMovingSeconds = 0.22e-9;
 constexpr std::uint64_t kAhead = 16;  // objects
 /// Recipes are worth their memory if the rows take so many times as much.
 constexpr std::uint64_t kRecipeShare = 4;
-/// Waits of less than this share of the time are not worth another plan.
-constexpr double kLittleWait = 0.01;
+/// Share of the time that making rows anew must save, by prediction, which thinks too little of what it costs. Where
+/// waits are less there is no need to plan for it.
+constexpr double kGain = 0.03;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -194,8 +195,10 @@ std::uint64_t Residency::share_memory(std::uint64_t limit, const Taken& taken) {
   f.limit = limit;
   f.process_bytes = taken.process + kUseBytes * sequence_.uses.size();
   f.fixed_bytes = taken.fixed;
-  f.working_bytes =
-      working_bytes_ + working_bytes_ / kGapShare + kGaps + static_cast<std::uint64_t>(threads()) * kScratchArena;
+  // Arenas of threads that have worked already are among what is taken.
+  const std::uint64_t arenas = static_cast<std::uint64_t>(threads()) * kScratchArena;
+  f.working_bytes = working_bytes_ + working_bytes_ / kGapShare + kGaps + arenas -
+                    std::min<std::uint64_t>(arenas, scratch_arena_bytes());
   f.working_set[static_cast<std::size_t>(memory::ObjectClass::kCiphertext)] = f.working_bytes;
   const std::uint64_t others = f.process_bytes + f.fixed_bytes + f.working_bytes;
   f.smallest = others + least;
@@ -214,7 +217,6 @@ std::uint64_t Residency::share_memory(std::uint64_t limit, const Taken& taken) {
 
 /// Plans again for less room, in which objects with recipes can be made anew instead, and takes what is faster.
 void Residency::plan_with_recipes(std::uint64_t least) {
-  constexpr double kGain = 0.97;
   constexpr std::size_t kUses = 4;  // of an object, from which on a recipe may be worth its memory
   std::vector<std::size_t> uses(sequence_.objects.size());
   for (const memory::Use& use : sequence_.uses) ++uses[use.object];
@@ -235,7 +237,7 @@ void Residency::plan_with_recipes(std::uint64_t least) {
     memory::PlanOptions options = plan_options_;
     options.capacity = (options.capacity - bytes) / row_bytes_ * row_bytes_;
     memory::Plan plan = memory::make_plan(sequence, options);
-    if (seconds(plan) < kGain * seconds(plan_)) {
+    if (seconds(plan) < (1 - kGain) * seconds(plan_)) {
       forecast_.recipe_bytes = bytes;
       forecast_.store_bytes -= bytes;
       sequence_ = std::move(sequence);
@@ -274,7 +276,7 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, con
   plan_options_.capacity = std::max(least, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
   plan_options_.moving_seconds = kMovingSeconds / threads();
   plan_ = memory::make_plan(sequence_, plan_options_);
-  if (plan_.figures.wait_seconds > kLittleWait * plan_.figures.seconds) plan_with_recipes(least);
+  if (plan_.figures.wait_seconds > kGain * plan_.figures.seconds) plan_with_recipes(least);
   if (forecast_.recipe_bytes == 0) recipes_.clear();
   forecast_.figures = plan_.figures;
   forecast_.moving_seconds = moving_seconds(plan_);
