@@ -1,7 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
-#include <optional>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "base/scratch.h"
 
 #include <atomic>
+#include <cstring>
 #include <map>
 #include <utility>
 #include <vector>
@@ -41,6 +42,8 @@ class Arena {
     if (bytes > kScratchArena / 8 * 5) return nullptr;  // a limb of eight rotated inputs of 2^15 fits
     if (memory_.empty()) {
       memory_ = Buffer<std::byte>(kScratchArena);
+      // What is counted as taken is also resident: a process that is planned for is measured by that.
+      std::memset(memory_.data(), 0, memory_.size());
       arena_bytes += memory_.size();
     }
     std::size_t begin = 0;

@@ -117,7 +117,8 @@ TEST_F(Budget, EveryBudgetAndTierGivesTheSameBits) {
       const MemoryForecast& forecast = run.residency().forecast();
       EXPECT_LE(most + forecast.process_bytes, forecast.limit);
       EXPECT_EQ(run.residency().figures().retries, 0U);
-      if (mib < all) {
+      // What idle threads keep comes and goes, so that in between everything may fit after all.
+      if (mib == least || forecast.figures.read_bytes > 0) {
         EXPECT_GT(run.residency().figures().fetches, 0U);
       }
       EXPECT_EQ(forecast.emulated, kind == 2);
