@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 
