@@ -41,7 +41,7 @@ std::byte* map_chunk(std::size_t size) {
 
 class Chunks {
  public:
-  void* take(std::size_t size) {
+  void* take(std::size_t size, BlockPlace place) {
     const std::lock_guard lock(mutex_);
     auto found = by_size_.lower_bound({size, nullptr});
     if (found == by_size_.end()) {
@@ -49,9 +49,28 @@ class Chunks {
       found = by_size_.lower_bound({size, nullptr});
     }
     const auto [room, block] = *found;
-    remove_free(block, room);
-    if (room > size) add_free(block + size, room - size);
-    return block;
+    std::byte* const taken = place == BlockPlace::kLow ? block : block + (room - size);
+    cut(block, room, taken, size);
+    return taken;
+  }
+
+  bool take_at(std::byte* block, std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    const auto next = free_.upper_bound(block);
+    if (next == free_.begin()) return false;
+    const auto [begin, room] = *std::prev(next);
+    if (block + size > begin + room) return false;
+    cut(begin, room, block, size);
+    return true;
+  }
+
+  void set_lender(BlockLender lender) {
+    const std::lock_guard lock(mutex_);
+    lender_ = std::move(lender);
+  }
+  BlockLender lender() {
+    const std::lock_guard lock(mutex_);
+    return lender_;
   }
 
   void give(std::byte* block, std::size_t size) noexcept {
@@ -147,6 +166,14 @@ class Chunks {
     chunks_.erase(chunk);
   }
 
+  /// Takes a part of a free block.
+  void cut(std::byte* block, std::size_t room, std::byte* part, std::size_t size) {
+    remove_free(block, room);
+    if (part > block) add_free(block, static_cast<std::size_t>(part - block));
+    std::byte* const end = block + room;
+    if (part + size < end) add_free(part + size, static_cast<std::size_t>(end - part) - size);
+  }
+
   void add_free(std::byte* block, std::size_t size) {
     free_.emplace(block, size);
     by_size_.emplace(size, block);
@@ -163,6 +190,7 @@ class Chunks {
   std::map<std::byte*, std::size_t> chunks_, free_;       // sizes by address
   std::set<std::pair<std::size_t, std::byte*>> by_size_;  // free blocks
   std::size_t total_ = 0, idle_ = 0, limit_ = 0;
+  BlockLender lender_;
 };
 
 /// Addresses for the blocks of dry runs, which nobody reads or writes: used round and round. A program goes through
@@ -215,9 +243,21 @@ Chunks& chunks() {
 
 std::size_t block_bytes(std::size_t bytes) { return rounded(bytes, kPage); }
 
-void* take_block(std::size_t bytes) {
-  return dry_run() ? dry_region().take(block_bytes(bytes)) : chunks().take(block_bytes(bytes));
+void* take_block(std::size_t bytes, BlockPlace place) {
+  const std::size_t size = block_bytes(bytes);
+  if (dry_run()) return dry_region().take(size);
+  void* block = chunks().take(size, place);
+  if (block != nullptr) return block;
+  const BlockLender lender = chunks().lender();
+  while (block == nullptr && lender && lender()) block = chunks().take(size, place);
+  return block;
 }
+
+bool take_block_at(void* block, std::size_t bytes) {
+  return chunks().take_at(static_cast<std::byte*>(block), block_bytes(bytes));
+}
+
+void set_block_lender(BlockLender lender) { chunks().set_lender(std::move(lender)); }
 
 void give_block(void* block, std::size_t bytes) noexcept {
   if (!dry_region().holds(block)) chunks().give(static_cast<std::byte*>(block), block_bytes(bytes));

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 
 namespace hearth {
 
@@ -8,12 +10,24 @@ namespace hearth {
 /// needs no fresh pages however its sizes change. Freed blocks grow together with free neighbours. Thread safe.
 inline constexpr std::size_t kMappedBlock = std::size_t{64} << 10;  ///< smaller blocks are left to malloc
 
+/// End of a free block that a block is cut from. What stays is best put high, since blocks that come and go are cut
+/// from low ends.
+enum class BlockPlace : std::uint8_t { kLow, kHigh };
+
 /// What a block of `bytes` takes: whole pages.
 std::size_t block_bytes(std::size_t bytes);
 /// Aligned to a page; huge pages are asked for. Null if the kernel refuses or the chunks would exceed the limit. In a
 /// dry run: memory that costs nothing as long as nobody touches it, and does not count.
-void* take_block(std::size_t bytes);
+void* take_block(std::size_t bytes, BlockPlace place = BlockPlace::kLow);
+/// Takes these bytes, whole pages of a chunk, if all of them are free.
+bool take_block_at(void* block, std::size_t bytes);
+/// Also parts of blocks can be given back, whole pages each.
 void give_block(void* block, std::size_t bytes) noexcept;
+
+/// Asked for memory where a block would be refused otherwise; returns whether it has given some back. Called on the
+/// thread that needs the block. Empty: nobody.
+using BlockLender = std::function<bool()>;
+void set_block_lender(BlockLender lender);
 
 /// Bytes of chunks: what all blocks together can take of DRAM, and its limit (0: none).
 std::size_t chunk_bytes();

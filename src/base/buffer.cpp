@@ -30,16 +30,23 @@ void count(std::size_t size) {
 
 }  // namespace
 
-void* allocate_aligned(std::size_t bytes) {
+void* allocate_aligned(std::size_t bytes, BlockPlace place) {
   require(bytes <= kMaxBytes, ErrorKind::kResource, "cannot allocate {} bytes of memory", bytes);
   const std::size_t size = rounded(bytes);
-  void* const pointer = size >= kMappedBlock ? take_block(size) : std::aligned_alloc(kCacheLine, size);
+  void* const pointer = size >= kMappedBlock ? take_block(size, place) : std::aligned_alloc(kCacheLine, size);
   require(pointer != nullptr, ErrorKind::kResource, "cannot allocate {} bytes of memory{}", bytes,
           chunk_limit() == 0
               ? ""
               : fmt::format(": {} of the {} that it may take are in use", allocated_bytes(), chunk_limit()));
   count(size);
   return pointer;
+}
+
+bool allocate_at(void* pointer, std::size_t bytes) {
+  const std::size_t size = rounded(bytes);
+  if (size < kMappedBlock || !take_block_at(pointer, size)) return false;
+  count(size);
+  return true;
 }
 
 void free_aligned(void* pointer, std::size_t bytes) noexcept {

@@ -6,12 +6,16 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/block_cache.h"
+
 namespace hearth {
 
 /// Allocates `bytes` aligned to 64 bytes, large ones to a page and with transparent huge pages asked for. Never returns
 /// null: throws Error(kResource) with the size, also where set_chunk_limit() (base/block_cache.h) allows no more. Every
 /// large allocation of Hearth goes through here.
-void* allocate_aligned(std::size_t bytes);
+void* allocate_aligned(std::size_t bytes, BlockPlace place = BlockPlace::kLow);
+/// Large, free memory of base/block_cache.h; false if it is not free.
+bool allocate_at(void* pointer, std::size_t bytes);
 void free_aligned(void* pointer, std::size_t bytes) noexcept;
 
 /// Bytes now held through allocate_aligned, and the most ever held. Thread safe.
@@ -26,8 +30,16 @@ class Buffer {
 
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t size)
-      : data_(size ? static_cast<T*>(allocate_aligned(size * sizeof(T))) : nullptr), size_(size) {}
+  explicit Buffer(std::size_t size, BlockPlace place = BlockPlace::kLow)
+      : data_(size ? static_cast<T*>(allocate_aligned(size * sizeof(T), place)) : nullptr), size_(size) {}
+  /// Where a large one was before; empty if that is not free.
+  static Buffer at(T* data, std::size_t size) {
+    Buffer out;
+    if (!allocate_at(data, size * sizeof(T))) return out;
+    out.data_ = data;
+    out.size_ = size;
+    return out;
+  }
   static Buffer zeros(std::size_t size) {
     Buffer out(size);
     out.clear();
@@ -43,6 +55,15 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
     if (data_) free_aligned(data_, size_ * sizeof(T));
+  }
+
+  /// Cuts off what follows the first `size` elements. Both parts must be large and whole pages.
+  Buffer split(std::size_t size) {
+    Buffer rest;
+    rest.data_ = data_ + size;
+    rest.size_ = size_ - size;
+    size_ = size;
+    return rest;
   }
 
   Buffer clone() const {

@@ -10,7 +10,11 @@ struct State {
   bool active = false;
   bool in_round = false;
   long long current = 0, peak = 0;
+  // What the round at hand holds while it lasts is held by every worker at once.
+  long long before_round = 0, workers = 1;
   double seconds = 0;
+
+  long long held() const { return std::max(current, before_round + (current - before_round) * workers); }
 };
 
 State& state() {
@@ -27,7 +31,7 @@ DryRun::~DryRun() { state() = {}; }
 
 std::size_t DryRun::take_peak_bytes() {
   State& s = state();
-  return static_cast<std::size_t>(std::max(0LL, std::exchange(s.peak, s.current)));
+  return static_cast<std::size_t>(std::max(0LL, std::exchange(s.peak, s.held())));
 }
 
 double DryRun::seconds() { return state().seconds; }
@@ -42,7 +46,7 @@ Suspension::~Suspension() { state().active = active_; }
 void count_allocated(std::size_t bytes) {
   State& s = state();
   s.current += static_cast<long long>(bytes);
-  s.peak = std::max(s.peak, s.current);
+  s.peak = std::max(s.peak, s.held());
 }
 
 void count_freed(std::size_t bytes) { state().current -= static_cast<long long>(bytes); }
@@ -62,16 +66,18 @@ Round::Round(Workers& workers)
                                        workers.clocks_.begin())) {
   State& s = state();
   s.seconds = workers.clocks_[worker_];
-  before_ = s.current;
-  outer_peak_ = std::exchange(s.peak, s.current);
+  if (workers.nested_) return;
+  s.before_round = s.current;
+  s.workers = static_cast<long long>(workers.clocks_.size());
 }
 
-// What a round holds only while it lasts is held by every worker at once; what it leaves behind, once.
+// What it leaves behind counts once from here on.
 Round::~Round() {
   State& s = state();
   workers_.clocks_[worker_] = s.seconds;
-  const long long passing = (s.peak - before_) * static_cast<long long>(workers_.clocks_.size());
-  s.peak = std::max({outer_peak_, before_ + passing, s.current});
+  if (workers_.nested_) return;
+  s.before_round = 0;
+  s.workers = 1;
 }
 
 }  // namespace dry

@@ -22,7 +22,7 @@ class DryRun {
   DryRun& operator=(const DryRun&) = delete;
 
   /// Most bytes of Buffers that the real run would hold at once since the last call, on threads() threads, not counting
-  /// what was there before the scope.
+  /// what was there before the scope. May be called anywhere, within the rounds of a loop too.
   static std::size_t take_peak_bytes();
   /// Seconds from the beginning to where the calling thread's work is, by the costs that kernels were given
   /// (add_dry_seconds()), were it spread over threads() threads. Rounds of a loop that would run side by side pass
@@ -75,7 +75,6 @@ class Round {
  private:
   Workers& workers_;
   std::size_t worker_;
-  long long before_, outer_peak_;
 };
 
 }  // namespace dry

@@ -38,6 +38,7 @@ void ObjectStore::pump(Starts& starts) {
     const std::uint32_t next = next_use(object);
     if (next == kNoUse || next > use) continue;                           // has been used already
     if (next < use || (o.state != State::kAbsent && o.pins > 0)) return;  // an earlier use is still to come or to end
+    if (is_too_early(next_fetch_)) return;
     o.planned = true;
     o.fetched_for = use;
     o.fetch = next_fetch_;

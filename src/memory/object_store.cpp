@@ -20,8 +20,8 @@ constexpr double kPatience = 0.001;      // seconds to wait for the plan before 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// At least so many bytes, aligned as tiers need it: small blocks would be aligned for arithmetic only.
-Buffer<std::byte> aligned_rows(std::uint64_t bytes) {
-  return Buffer<std::byte>(bytes == 0 ? 0 : std::max<std::uint64_t>(bytes, kMappedBlock));
+Buffer<std::byte> aligned_rows(std::uint64_t bytes, BlockPlace place = BlockPlace::kLow) {
+  return Buffer<std::byte>(bytes == 0 ? 0 : std::max<std::uint64_t>(bytes, kMappedBlock), place);
 }
 
 }  // namespace
@@ -41,8 +41,9 @@ ObjectStore::ObjectStore(Options options)
     objects_[i].tier_offset = total;
     total += info_[i].bytes;
   }
-  const std::uint64_t capacity = std::min(options.capacity, total) / row_bytes_ * row_bytes_;
-  if (total <= capacity) tier_.reset();
+  const std::uint64_t own = options.capacity - options.shared;
+  if (total <= own) tier_.reset();
+  const std::uint64_t capacity = std::min(tier_ ? options.capacity : own, total) / row_bytes_ * row_bytes_;
   require(total <= capacity || tier_, ErrorKind::kResource,
           "{} bytes of keys and plaintexts do not fit {} of memory, and there is no tier for them; add one with --tier",
           total, options.capacity);
@@ -50,15 +51,28 @@ ObjectStore::ObjectStore(Options options)
           "{} bytes of keys and plaintexts do not fit the {} of tier {}", total, tier_ ? tier_->capacity() : 0,
           tier_ ? tier_->name() : "");
   capacity_ = capacity;
-  arena_ = aligned_rows(capacity);
+  take_arena(capacity, tier_ ? options.shared : 0);
   if (tier_) {
-    tier_->register_memory(arena_.span());
+    tier_->register_memory({first_page_, capacity});
     track_ = trace::track(tier_->name());
   }
   free_ = PagePool(static_cast<std::uint32_t>(capacity / row_bytes_));
 }
 
+void ObjectStore::take_arena(std::uint64_t capacity, std::uint64_t shared) {
+  arena_ = aligned_rows(capacity, BlockPlace::kHigh);
+  first_page_ = arena_.data();
+  if (shared == 0) return;
+  require(shared % row_bytes_ == 0 && shared >= kMappedBlock && capacity >= shared + kMappedBlock, ErrorKind::kInternal,
+          "{} of {} bytes cannot be shared", shared, capacity);
+  shared_ = std::move(arena_);
+  arena_ = shared_.split(shared);
+  shared_pages_ = static_cast<std::uint32_t>(shared / row_bytes_);
+  set_block_lender([this] { return lend(); });
+}
+
 ObjectStore::~ObjectStore() {
+  if (shared_pages_ > 0) set_block_lender({});
   std::unique_lock lock = spin_lock(mutex_);
   wait_idle(lock);
   lock.unlock();
@@ -147,6 +161,7 @@ void ObjectStore::begin(const AccessSequence& sequence, const Plan& plan) {
   std::vector<std::uint32_t> next(first_use_.begin(), first_use_.end() - 1);
   for (std::uint32_t u = 0; u < sequence.uses.size(); ++u) uses_[next[sequence.uses[u].object]++] = u;
   list_queue();
+  list_loans();
   for (std::uint32_t i = 0; i < objects_.size(); ++i) {
     Object& o = objects_[i];
     if (o.state == State::kReserved) drop(i);  // for a use that the run before did not live to see
@@ -184,16 +199,24 @@ bool ObjectStore::is_made(std::uint32_t use) const {
 /// Fetches in their order, and what is made anew before the first fetch that may start after it.
 void ObjectStore::list_queue() {
   queue_.clear();
+  queue_from_.clear();
+  const auto add = [&](std::uint32_t use, std::uint32_t from) {
+    queue_.push_back(use);
+    queue_from_.push_back(from);
+  };
   std::size_t fetch = 0;
+  const auto add_fetches = [&](std::uint32_t until) {
+    for (; fetch < plan_->fetches.size() && plan_->fetch_from[fetch] <= until; ++fetch) {
+      add(plan_->fetches[fetch], plan_->fetch_from[fetch]);
+    }
+  };
   const bool makes = make_ && std::ranges::find(plan_->after, After::kRecompute) != plan_->after.end();
   for (std::uint32_t use = 0; makes && use < sequence_->uses.size(); ++use) {
     if (!is_made(use)) continue;
-    for (; fetch < plan_->fetches.size() && plan_->fetch_from[fetch] <= use; ++fetch) {
-      queue_.push_back(plan_->fetches[fetch]);
-    }
-    queue_.push_back(use);
+    add_fetches(use);
+    add(use, use);
   }
-  queue_.insert(queue_.end(), plan_->fetches.begin() + static_cast<std::ptrdiff_t>(fetch), plan_->fetches.end());
+  add_fetches(kNoUse);
 }
 
 void ObjectStore::end() noexcept {
@@ -293,6 +316,7 @@ void ObjectStore::acquire(std::uint32_t object, std::span<const std::byte*> rows
   std::unique_lock lock = spin_lock(mutex_);
   Object& o = objects_[object];
   require(running_, ErrorKind::kInternal, "object {} is used outside of a run", object);
+  follow_loans(lock, starts);
   ++o.started;
   ++o.pins;
   try {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -31,6 +32,7 @@ struct StoreFigures {
   double first_wait_seconds = 0;  ///< of that: for objects that no use had needed before
   std::array<std::uint64_t, kObjectClasses> resident_bytes{}, peak_bytes{};  ///< by class
   std::uint64_t peak_total = 0;
+  std::uint64_t cleared = 0, loans = 0;  ///< times that shared memory was emptied, and lent
 };
 
 /// Large objects within a budget of DRAM, the rest of them on a tier, moved by a plan. Objects are rows of equal length
@@ -40,6 +42,10 @@ class ObjectStore {
  public:
   struct Options {
     std::uint64_t capacity = 0;  ///< bytes of DRAM, taken at once; rounded down to whole rows
+    /// Of these bytes: lent where a block (base/block_cache.h) would be refused otherwise. No object lies there while
+    /// uses leave memory to something else (Use::beside); at other times objects have to be moved or dropped first.
+    /// Whole rows, kMappedBlock or more, and not all but less than that. Of one store at a time.
+    std::uint64_t shared = 0;
     std::size_t row_bytes = 0;   ///< a multiple of the tier's alignment
     std::unique_ptr<Tier> tier;  ///< may be null if all objects fit
     std::vector<PlannedObject> objects;
@@ -75,6 +81,8 @@ class ObjectStore {
   StoreFigures figures() const;
 
  private:
+  /// Of shared memory: objects lie in it; they are on their way out; it is free to be lent; it is lent.
+  enum class Loan : std::uint8_t { kUsed, kClearing, kReady, kLent };
   static constexpr std::uint32_t kNoUse = static_cast<std::uint32_t>(-1);
   static constexpr std::size_t kLargestTransfer = std::size_t{1} << 20;
   /// kReserved: pages without contents, for one that is made anew.
@@ -109,7 +117,7 @@ class ObjectStore {
       i += count;
     }
   }
-  std::byte* page(std::uint32_t index) { return arena_.data() + std::size_t{index} * row_bytes_; }
+  std::byte* page(std::uint32_t index) { return first_page_ + std::size_t{index} * row_bytes_; }
   std::uint32_t use_of(std::uint32_t object, std::uint32_t number) const;
   std::uint32_t next_use(std::uint32_t object) const;
 
@@ -133,7 +141,17 @@ class ObjectStore {
   bool reserve(std::uint32_t object);
   void make_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock);
   bool is_made(std::uint32_t use) const;
+  bool is_too_early(std::size_t place) const;
   void list_queue();
+  void take_arena(std::uint64_t capacity, std::uint64_t shared);
+  void list_loans();
+  void follow_loans(std::unique_lock<std::mutex>& lock, Starts& starts);
+  bool is_shared(const Object& o) const;
+  void move_out(std::uint32_t object);
+  void begin_clearing();
+  void clear_idle();
+  void use_shared(Starts& starts);
+  bool lend();
   void wait_idle(std::unique_lock<std::mutex>& lock);
   void wait_a_little(std::unique_lock<std::mutex>& lock);
   void notify();
@@ -147,7 +165,17 @@ class ObjectStore {
   std::function<void(std::uint32_t, std::span<std::byte* const>)> make_;
   std::vector<Object> objects_;
   std::uint64_t capacity_ = 0;
-  Buffer<std::byte> arena_;  // at least that
+  // Pages lie one behind another, those in shared_ first; it is empty while lent.
+  Buffer<std::byte> shared_, arena_;
+  std::byte* first_page_ = nullptr;
+  std::uint32_t shared_pages_ = 0;
+  Loan loan_ = Loan::kUsed;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>>
+      loans_;  // uses from which on and before which memory is to be ready
+  std::size_t next_loan_ = 0;
+  std::vector<std::uint32_t> in_the_way_;  // objects to be moved out of shared memory
+  std::size_t borrowers_ = 0;              // threads that wait for that
+  std::uint32_t begun_ = 0;                // uses of this run
   PagePool free_{0};
   std::size_t in_flight_ = 0;  // transfers
   std::size_t held_ = 0;       // uses that last
@@ -159,8 +187,9 @@ class ObjectStore {
   const Plan* plan_ = nullptr;
   std::vector<std::uint32_t> uses_, first_use_;  // [object]: its uses, in order
   std::vector<std::uint32_t> queue_;  // uses for which the plan gives an object memory, to fetch it or to make it anew
-  std::size_t next_fetch_ = 0;        // in the queue
-  std::vector<std::uint32_t> leftovers_;  // what may be here though the plan does not ask for it, least urgent last
+  std::vector<std::uint32_t> queue_from_;  // the use before which the plan does not ask for it
+  std::size_t next_fetch_ = 0;             // in the queue
+  std::vector<std::uint32_t> leftovers_;   // what may be here though the plan does not ask for it, least urgent last
   StoreFigures figures_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace hearth::memory {
 
@@ -58,10 +59,30 @@ void PagePool::give_run(std::uint32_t begin, std::uint32_t length) {
 
 void PagePool::give(std::span<const std::uint32_t> pages) {
   for (std::size_t i = 0; i < pages.size();) {
+    if (pages[i] < closed_) {
+      ++i;
+      continue;
+    }
     std::size_t end = i + 1;
     while (end < pages.size() && pages[end] == pages[end - 1] + 1) ++end;
     give_run(pages[i], static_cast<std::uint32_t>(end - i));
     i = end;
+  }
+}
+
+void PagePool::close(std::uint32_t pages) {
+  closed_ = pages;
+  while (!runs_.empty() && runs_.begin()->first < pages) {
+    const auto [begin, length] = *runs_.begin();
+    remove(begin, length);
+    if (begin + length > pages) add(pages, begin + length - pages);
+  }
+}
+
+void PagePool::open(std::span<const std::uint32_t> held) {
+  const std::set<std::uint32_t> taken(held.begin(), held.end());
+  for (std::uint32_t page = std::exchange(closed_, 0); page-- > 0;) {
+    if (!taken.contains(page)) give_run(page, 1);
   }
 }
 

@@ -20,6 +20,9 @@ class PagePool {
   /// `count` <= free() pages, runs ascending within.
   std::vector<std::uint32_t> take(std::size_t count);
   void give(std::span<const std::uint32_t> pages);
+  /// Until open(), the first pages are not given out; what comes back of them does not count as free.
+  void close(std::uint32_t pages);
+  void open(std::span<const std::uint32_t> held);  ///< those that were closed are free, but for these
 
  private:
   void add(std::uint32_t begin, std::uint32_t length);
@@ -27,6 +30,7 @@ class PagePool {
   void give_run(std::uint32_t begin, std::uint32_t length);
 
   std::size_t free_ = 0;
+  std::uint32_t closed_ = 0;
   std::map<std::uint32_t, std::uint32_t> runs_;                // length by first page
   std::set<std::pair<std::uint32_t, std::uint32_t>> by_size_;  // (length, first page)
 };

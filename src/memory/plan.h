@@ -35,6 +35,7 @@ struct Use {
   double seconds = 0;      ///< predicted compute time between the beginnings of this use and the next
   std::uint32_t last = 0;  ///< pinned to the end of this use, an index into the sequence; itself for most
   bool writes = false;     ///< changes the object: a copy on the tier is stale from here on
+  std::uint64_t beside = 0;  ///< of the capacity that something else takes from this use to the next
 };
 
 /// What a program does to its large objects, in the order in which it does it. Data-oblivious: known before it runs.
@@ -69,7 +70,7 @@ struct PlanFigures {
   double compute_seconds = 0, recompute_seconds = 0;
   double wait_seconds = 0;  ///< predicted time in which a use waits for its fetch
   double seconds = 0;       ///< predicted total
-  std::uint64_t peak_bytes = 0;
+  std::uint64_t peak_bytes = 0;  ///< of the capacity, Use::beside included
 };
 
 /// Residency of every object at every time. Plain data: equal inputs give equal plans.

@@ -37,6 +37,8 @@ void check(const AccessSequence& sequence) {
             "use {} pins to the end of use {}; expected {} to {}", i, use.last, i, uses - 1);
     require(use.seconds >= 0 && std::isfinite(use.seconds), ErrorKind::kInvalidArgument,
             "use {} takes {} s; expected 0 or more", i, use.seconds);
+    require(use.beside >> 60 == 0, ErrorKind::kInvalidArgument,
+            "use {} leaves {} bytes to something else; expected less than 2^60", i, use.beside);
   }
 }
 
@@ -98,7 +100,7 @@ void Timeline::require_bytes() {
   }
   required.resize(n);
   std::uint64_t bytes = 0;
-  for (std::uint32_t i = 0; i < n; ++i) required[i] = bytes += delta[i];
+  for (std::uint32_t i = 0; i < n; ++i) required[i] = (bytes += delta[i]) + sequence.uses[i].beside;
 }
 
 void Timeline::sort_by_hold() {

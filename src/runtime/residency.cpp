@@ -14,6 +14,7 @@
 #include "base/parallel.h"
 #include "base/scratch.h"
 #include "ring/packed.h"
+#include "runtime/loan.h"
 
 namespace hearth::runtime {
 namespace {
@@ -33,6 +34,10 @@ constexpr std::uint64_t kRecipeShare = 4;
 /// Share of the time that making rows anew must save, by prediction, which thinks too little of what it costs. Where
 /// waits are less there is no need to plan for it.
 constexpr double kGain = 0.03;
+
+/// Smaller loans are not worth the trouble.
+constexpr std::uint64_t kLeastLoan = std::uint64_t{256} << 10;
+constexpr std::size_t kGuard = 16;  // uses
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -108,11 +113,15 @@ void Residency::record_instruction(std::size_t index) {
 
 void Residency::record_working_bytes(std::size_t bytes) {
   working_bytes_ = std::max<std::uint64_t>(working_bytes_, bytes);
+  std::uint64_t& around = records_.empty() ? always_bytes_ : records_.back().working;
+  around = std::max<std::uint64_t>(around, bytes);
 }
 
 void Residency::record(std::uint32_t source, std::size_t limb, std::size_t rows) {
   const double now = DryRun::seconds();
-  records_.push_back({source, static_cast<std::uint32_t>(limb), now, now});
+  const std::size_t held = DryRun::take_peak_bytes();
+  record_working_bytes(held);
+  records_.push_back({source, static_cast<std::uint32_t>(limb), now, now, held});
   rows_used_[source][limb] = std::max(rows_used_[source][limb], static_cast<std::uint32_t>(rows));
 }
 
@@ -215,6 +224,19 @@ std::uint64_t Residency::share_memory(std::uint64_t limit, const Taken& taken) {
   return least;
 }
 
+/// Lets the store have a part of the working memory while that is not needed.
+void Residency::lend_memory() {
+  const std::uint64_t missing = total_bytes(sequence_) - forecast_.store_bytes;
+  if (forecast_.store_bytes < kLeastLoan) return;
+  std::vector<std::uint64_t> held;
+  for (const Record& record : records_) held.push_back(record.working);
+  const std::size_t guard = kGuard + 4 * static_cast<std::size_t>(threads());
+  const Loan loan = choose_loan(sequence_.uses, held, always_bytes_, missing, row_bytes_, guard);
+  if (loan.bytes < kLeastLoan) return;
+  forecast_.lent_bytes = loan.bytes;
+  for (std::size_t u = 0; u < loan.due.size(); ++u) sequence_.uses[u].beside = loan.due[u] != 0 ? loan.bytes : 0;
+}
+
 /// Plans again for less room, in which objects with recipes can be made anew instead, and takes what is faster.
 void Residency::plan_with_recipes(std::uint64_t least) {
   constexpr std::size_t kUses = 4;  // of an object, from which on a recipe may be worth its memory
@@ -227,7 +249,7 @@ void Residency::plan_with_recipes(std::uint64_t least) {
   std::uint64_t bytes = 0;
   for (const auto& [source, recipe] : recipes_) bytes += recipe.bytes;
   const auto seconds = [&](const memory::Plan& plan) { return plan.figures.seconds + moving_seconds(plan); };
-  if (bytes > 0 && bytes + least <= plan_options_.capacity) {
+  if (bytes > 0 && bytes + least + forecast_.lent_bytes <= plan_options_.capacity) {
     memory::AccessSequence sequence = sequence_;
     for (const auto& [source, recipe] : recipes_) {
       for (const std::uint32_t object : objects_[source]) {
@@ -265,15 +287,17 @@ void Residency::make_rows(std::uint32_t object, std::span<std::byte* const> rows
 void Residency::plan(MemoryOptions options, std::span<const double> seconds, const Taken& taken) {
   const double start = now();
   build_sequence(seconds);
-  records_ = {};
   tier_ = std::move(options.tier);
-  const std::uint64_t least = share_memory(options.limit, taken);
-  const std::uint64_t total = total_bytes(sequence_), room = forecast_.store_bytes;
-  plan_options_.tier = tier_ != nullptr && room < total;
+  const std::uint64_t least = share_memory(options.limit, taken), total = total_bytes(sequence_);
+  plan_options_.tier = tier_ != nullptr && forecast_.store_bytes < total;
+  if (plan_options_.tier) lend_memory();
+  records_ = {};
+  const std::uint64_t room = forecast_.store_bytes + forecast_.lent_bytes;
   if (tier_) plan_options_.speed = tier_->speed();
   // What the plan leaves free lets fetches run ahead of uses that come in another order than planned.
   const std::uint64_t ahead = plan_options_.tier ? kAhead * total / sequence_.objects.size() : 0;
-  plan_options_.capacity = std::max(least, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
+  plan_options_.capacity =
+      std::max(least + forecast_.lent_bytes, (room - std::min(room, ahead)) / row_bytes_ * row_bytes_);
   plan_options_.moving_seconds = kMovingSeconds / threads();
   plan_ = memory::make_plan(sequence_, plan_options_);
   if (plan_.figures.wait_seconds > kGain * plan_.figures.seconds) plan_with_recipes(least);
@@ -286,7 +310,8 @@ void Residency::plan(MemoryOptions options, std::span<const double> seconds, con
 
 void Residency::open() {
   store_ = std::make_unique<memory::ObjectStore>(memory::ObjectStore::Options{
-      .capacity = forecast_.store_bytes,
+      .capacity = forecast_.store_bytes + forecast_.lent_bytes,
+      .shared = forecast_.lent_bytes,
       .row_bytes = row_bytes_,
       .tier = std::move(tier_),
       .objects = sequence_.objects,

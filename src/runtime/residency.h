@@ -28,6 +28,7 @@ struct MemoryForecast {
   std::uint64_t fixed_bytes = 0;          ///< tables and what else stays
   std::uint64_t working_bytes = 0;        ///< most that live ciphertexts and what is between them take
   std::uint64_t store_bytes = 0;          ///< for keys and plaintexts
+  std::uint64_t lent_bytes = 0;           ///< of working_bytes: for keys and plaintexts as well, most of the time
   std::uint64_t recipe_bytes = 0;         ///< for making plaintexts anew, if the plan does; not part of the others
   /// Bytes of all objects that the program uses, by class; keys and plaintexts packed.
   std::array<std::uint64_t, memory::kObjectClasses> working_set{};
@@ -59,7 +60,7 @@ class Residency : public ckks::RowStore {
   void begin_part();
   void end_part();
   void repeat_part();
-  /// Bytes that the instruction just gone through held at most, besides the fixed ones.
+  /// Bytes that were held at most since the last use, besides the fixed ones.
   void record_working_bytes(std::size_t bytes);
 
   /// What a process has taken before a plan is made.
@@ -94,6 +95,7 @@ class Residency : public ckks::RowStore {
   struct Record {
     std::uint32_t source = 0, limb = 0;
     double begin = 0, end = 0;  // in dry seconds
+    std::uint64_t working = 0;  // bytes held at most around the use
   };
 
   void record(std::uint32_t source, std::size_t limb, std::size_t rows);
@@ -103,6 +105,7 @@ class Residency : public ckks::RowStore {
   void plan_with_recipes(std::uint64_t least);
   void make_rows(std::uint32_t object, std::span<std::byte* const> rows) const;
   std::uint64_t share_memory(std::uint64_t limit, const Taken& taken);
+  void lend_memory();
   memory::AccessSequence tail(std::size_t first) const;
 
   std::size_t row_words_, row_bytes_;                           // row_bytes_: packed, in whole pages
@@ -123,6 +126,7 @@ class Residency : public ckks::RowStore {
   } part_;
   double seconds_per_dry_ = 1;  // over the whole program
   std::uint64_t working_bytes_ = 0;
+  std::uint64_t always_bytes_ = 0;  // of working memory, before the first use
   memory::AccessSequence sequence_, tail_;
   memory::Plan plan_, tail_plan_;
   memory::PlanOptions plan_options_;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -131,6 +132,81 @@ TEST_F(BlockCache, TrimmingCutsOnlyTheEndsOfChunks) {
   void* const more = take_block(kMiB);
   EXPECT_EQ(chunk_bytes(), 2 * kMiB + kChunk) << "a new chunk, as this one is full";
   for (void* const block : {blocks[0], blocks[1], more}) give_block(block, kMiB);
+}
+
+TEST_F(BlockCache, HighBlocksLeaveLowEndsFree) {
+  set_chunk_limit(kChunk);
+  void* const high = take_block(8 * kMiB, BlockPlace::kHigh);
+  void* const low = take_block(8 * kMiB);
+  EXPECT_EQ(place_of(high) - place_of(low), 24 * kMiB);
+  void* const next = take_block(kMiB, BlockPlace::kHigh);
+  EXPECT_EQ(place_of(high) - place_of(next), kMiB);
+  for (const auto& [block, bytes] : {std::pair{high, 8 * kMiB}, {low, 8 * kMiB}, {next, kMiB}}) {
+    give_block(block, bytes);
+  }
+}
+
+TEST_F(BlockCache, PartsOfBlocksAreGivenAndTakenBack) {
+  set_chunk_limit(kChunk);
+  auto* const all = static_cast<std::byte*>(take_block(kChunk));
+  ASSERT_NE(all, nullptr);
+  EXPECT_FALSE(take_block_at(all, kMiB)) << "nothing is free";
+  give_block(all + 4 * kMiB, 8 * kMiB);
+  EXPECT_FALSE(take_block_at(all + 3 * kMiB, 2 * kMiB)) << "in part";
+  EXPECT_FALSE(take_block_at(all + 11 * kMiB, 2 * kMiB));
+  void* const borrowed = take_block(kMiB);
+  EXPECT_EQ(borrowed, all + 4 * kMiB);
+  EXPECT_FALSE(take_block_at(all + 4 * kMiB, 8 * kMiB));
+  EXPECT_TRUE(take_block_at(all + 8 * kMiB, 2 * kMiB));
+  EXPECT_FALSE(take_block_at(all + 8 * kMiB, kMiB)) << "twice";
+  EXPECT_EQ(used_chunk_bytes(), kChunk - 5 * kMiB);
+  give_block(all + 8 * kMiB, 2 * kMiB);
+  give_block(borrowed, kMiB);
+  EXPECT_TRUE(take_block_at(all + 4 * kMiB, 8 * kMiB));
+  give_block(all, kChunk);
+}
+
+TEST_F(BlockCache, BuffersCanBeSplitAndHadBack) {
+  const std::size_t before = allocated_bytes();
+  set_chunk_limit(kChunk);
+  Buffer<std::byte> first(4 * kMiB, BlockPlace::kHigh);
+  std::byte* const place = first.data();
+  {
+    const Buffer<std::byte> rest = first.split(kMiB);
+    EXPECT_EQ(rest.data(), place + kMiB);
+    EXPECT_EQ(rest.size(), 3 * kMiB);
+    EXPECT_EQ(first.size(), kMiB);
+    first = {};
+    EXPECT_EQ(allocated_bytes(), before + 3 * kMiB);
+    EXPECT_TRUE(Buffer<std::byte>::at(place, 2 * kMiB).empty());
+    first = Buffer<std::byte>::at(place, kMiB);
+    EXPECT_EQ(first.data(), place);
+    EXPECT_EQ(allocated_bytes(), before + 4 * kMiB);
+  }
+  EXPECT_EQ(allocated_bytes(), before + kMiB);
+}
+
+TEST_F(BlockCache, ALenderIsAskedBeforeABlockIsRefused) {
+  set_chunk_limit(kChunk);
+  auto* const all = static_cast<std::byte*>(take_block(kChunk));
+  std::size_t lent = 0;
+  int asked = 0;
+  set_block_lender([&] {
+    ++asked;
+    if (lent == 4) return false;
+    give_block(all + kMiB * lent++, kMiB);
+    return true;
+  });
+  void* const block = take_block(3 * kMiB);
+  EXPECT_EQ(block, all) << "as much as it takes";
+  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(take_block(2 * kMiB), nullptr);
+  EXPECT_EQ(asked, 5);
+  set_block_lender({});
+  EXPECT_EQ(take_block(2 * kMiB), nullptr);
+  EXPECT_EQ(asked, 5);
+  give_block(block, 3 * kMiB);
+  give_block(all + 4 * kMiB, kChunk - 4 * kMiB);
 }
 
 TEST_F(BlockCache, IdleChunksAreGivenBackOnlyWithoutALimit) {

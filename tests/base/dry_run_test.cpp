@@ -95,6 +95,26 @@ TEST_F(DryRunAccounts, PassingMemoryCountsOnceAWorker) {
   }
 }
 
+/// Asking in between loses nothing.
+TEST_F(DryRunAccounts, PeaksCanBeTakenWithinRounds) {
+  set_threads(3);
+  const DryRun dry;
+  const Block outside(2 * kMiB);
+  EXPECT_EQ(DryRun::take_peak_bytes(), 2 * kMiB);
+  std::vector<Block> left(4);
+  parallel_for(0, left.size(), [&](std::size_t i) {
+    DryRun::take_peak_bytes();
+    const Block passing(5 * kMiB);
+    EXPECT_EQ(DryRun::take_peak_bytes(), 2 * kMiB + i * kMiB + 15 * kMiB);
+    { const Block more(kMiB); }
+    EXPECT_EQ(DryRun::take_peak_bytes(), 2 * kMiB + i * kMiB + 18 * kMiB);
+    EXPECT_EQ(DryRun::take_peak_bytes(), 2 * kMiB + i * kMiB + 15 * kMiB);
+    left[i] = Block(kMiB);
+  });
+  EXPECT_EQ(DryRun::take_peak_bytes(), 5 * kMiB + 18 * kMiB);
+  EXPECT_EQ(DryRun::take_peak_bytes(), 6 * kMiB);
+}
+
 TEST_F(DryRunAccounts, NoMoreWorkersThanRounds) {
   set_threads(8);
   const DryRun dry;

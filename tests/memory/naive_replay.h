@@ -27,7 +27,7 @@ class NaiveReplay {
         if (now_ > 0 && objects_[i].used && objects_[i].pinned_to == now_ - 1) unpin(i);
       start_fetches();
       use(sequence_.uses[now_]);
-      if (bytes_ > options_.capacity) fails("too many bytes");
+      if (bytes_ + sequence_.uses[now_].beside > options_.capacity) fails("too many bytes");
     }
     if (fetch_ != plan_.fetches.size()) fails("fetches are left over");
     return problem_;

@@ -23,6 +23,26 @@ TEST(PagePool, GivesRunsOfNeighboursWhereThereAreAny) {
   EXPECT_EQ(pool.free(), 4U);
 }
 
+TEST(PagePool, ClosedPagesStayAway) {
+  PagePool pool(10);
+  const auto low = pool.take(3), next = pool.take(2);
+  pool.close(4);  // 0 to 2 are held, 3 as well
+  EXPECT_EQ(pool.free(), 5U);
+  pool.give(low);
+  EXPECT_EQ(pool.free(), 5U);
+  pool.give(next);
+  EXPECT_EQ(pool.free(), 6U) << "page 4 is not closed";
+  EXPECT_EQ(pool.take(6), (std::vector<std::uint32_t>{4, 5, 6, 7, 8, 9}));
+  pool.open(std::vector<std::uint32_t>{1, 7});
+  EXPECT_EQ(pool.free(), 3U);
+  EXPECT_EQ(pool.take(3), (std::vector<std::uint32_t>{2, 3, 0}));
+  pool.give(std::vector<std::uint32_t>{0, 1, 2, 3});
+  pool.close(4);
+  EXPECT_EQ(pool.free(), 0U);
+  pool.open({});
+  EXPECT_EQ(pool.take(4), (std::vector<std::uint32_t>{0, 1, 2, 3}));
+}
+
 TEST(PagePool, NeverGivesAPageTwice) {
   constexpr std::uint32_t kPages = 100;
   std::mt19937 random(1);

@@ -23,7 +23,7 @@ std::uint32_t below(std::uint32_t end) { return *rc::gen::inRange<std::uint32_t>
 
 struct ProgramKind {
   std::uint32_t objects = 8, uses = 60, sizes = 9;
-  bool changes = true, recomputes = true, pins = true;
+  bool changes = true, recomputes = true, pins = true, others = true;
 };
 
 AccessSequence random_program(const ProgramKind& kind, const Below& draw = below) {
@@ -39,6 +39,7 @@ AccessSequence random_program(const ProgramKind& kind, const Below& draw = below
     Use use{.object = draw(objects), .seconds = 0.25 * draw(5), .last = i};
     use.writes = kind.changes && draw(4) == 0;
     if (kind.pins && draw(4) == 0) use.last = std::min(i + draw(4), uses - 1);
+    if (kind.others && draw(3) == 0) use.beside = draw(10);
     out.uses.push_back(use);
   }
   return out;
@@ -160,7 +161,7 @@ class BruteForce {
 
   bool fits(std::uint64_t kept) const {
     for (std::uint32_t at = 0; at < sequence_.uses.size(); ++at) {
-      std::uint64_t sum = 0;
+      std::uint64_t sum = sequence_.uses[at].beside;
       for (std::uint32_t object = 0; object < sequence_.objects.size(); ++object)
         if (pinned(object, at)) sum += sequence_.objects[object].bytes;
       for (std::size_t i = 0; i < gaps_.size(); ++i)
@@ -213,7 +214,8 @@ TEST(PlanRandom, OnAverageReadsHardlyMoreThanTheLeast) {
   const Below draw = [&](std::uint32_t end) { return static_cast<std::uint32_t>(random() % end); };
   std::uint64_t read = 0, least = 0;
   for (int i = 0; i < 300; ++i) {
-    const AccessSequence sequence = random_program({.objects = 5, .uses = 14, .recomputes = false}, draw);
+    const AccessSequence sequence =
+        random_program({.objects = 5, .uses = 14, .recomputes = false, .others = false}, draw);
     const PlanOptions options = options_for(smallest_capacity(sequence) + draw(12));
     read += reread_bytes(make_plan(sequence, options));
     least += BruteForce(sequence, options.capacity).least();
