@@ -160,10 +160,10 @@ void Executor::record() {
   make_bootstrapper();
   for (std::size_t i = 0; i < prepared_.size(); ++i) prepare(i);
   // Of encoding; and one key at a time is loaded, as it was read and as it is stored.
-  residency_->record_working_bytes(DryRun::take_peak_bytes() + kSmallBlocks);
+  residency_->record_working_bytes(DryRun::take_peak_bytes(), kSmallBlocks);
   std::size_t largest = 0;
   for (const auto& [name, rows] : key_rows_) largest = std::max(largest, rows->limbs() * rows->rows());
-  residency_->record_working_bytes(2 * largest * parameters_->n() * sizeof(std::uint32_t) + kSmallBlocks);
+  residency_->record_working_bytes(2 * largest * parameters_->n() * sizeof(std::uint32_t), kSmallBlocks);
   const ckks::Evaluator evaluator(parameters_, &keys);
   const Instruction& in = program_.input();
   RunState state;

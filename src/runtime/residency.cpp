@@ -111,8 +111,8 @@ void Residency::record_instruction(std::size_t index) {
   start_.push_back(DryRun::seconds());
 }
 
-void Residency::record_working_bytes(std::size_t bytes) {
-  working_bytes_ = std::max<std::uint64_t>(working_bytes_, bytes);
+void Residency::record_working_bytes(std::size_t bytes, std::size_t small) {
+  working_bytes_ = std::max<std::uint64_t>(working_bytes_, bytes + small);
   std::uint64_t& around = records_.empty() ? always_bytes_ : records_.back().working;
   around = std::max<std::uint64_t>(around, bytes);
 }

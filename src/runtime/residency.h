@@ -60,8 +60,8 @@ class Residency : public ckks::RowStore {
   void begin_part();
   void end_part();
   void repeat_part();
-  /// Bytes that were held at most since the last use, besides the fixed ones.
-  void record_working_bytes(std::size_t bytes);
+  /// Bytes that were held at most since the last use, besides the fixed ones; `small`: in blocks too small to be lent.
+  void record_working_bytes(std::size_t bytes, std::size_t small = 0);
 
   /// What a process has taken before a plan is made.
   struct Taken {
