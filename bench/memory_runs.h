@@ -88,7 +88,10 @@ struct Kind {
   }
   double seconds() const { return median(&Sample::seconds); }
   /// Of runs that took turns, against those of another kind in the same turns.
-  double slowdown(const Kind& other) const { return mean(turns) / mean(other.turns); }
+  double slowdown(const Kind& other) const { return mean_of_turns() / other.mean_of_turns(); }
+  double mean_of_turns() const {
+    return std::accumulate(turns.begin(), turns.end(), 0.0) / static_cast<double>(turns.size());
+  }
   /// Median of a number of every run.
   template <typename Function>
   double figure(Function&& function) const {
@@ -96,11 +99,6 @@ struct Kind {
     for (const Sample& s : samples) values.push_back(function(s));
     std::sort(values.begin(), values.end());
     return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
-  }
-
- private:
-  static double mean(const std::vector<double>& values) {
-    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   }
 };
 
@@ -131,10 +129,12 @@ class Deployment {
     step("hearth-client", {"encrypt", bundle, "--key", secret, "--input", file("input.npy"), "-o", file("input.ct")});
   }
 
-  /// Measures a tier, for all runs that follow: each would else measure it for itself, perhaps while it is stopped.
-  void tune(const std::string& tier) {
+  /// Measures a tier, for all runs that follow: each would else measure it for itself, perhaps while it is stopped. And
+  /// operations, for so long that the moods of a shared machine even out.
+  void tune(const std::string& tier, double seconds, int log_n) {
     fs::create_directories(fs::path(folder_ / "hearth"));
-    step("hearth-tune", {"--tier", tier, "--log-n", "11", "-o", folder_ / "hearth/tune.json"});
+    step("hearth-tune", {"--tier", tier, "--log-n", std::to_string(log_n), "--seconds", fmt::format("{:.0f}", seconds),
+                         "-o", folder_ / "hearth/tune.json"});
     require(::setenv("XDG_CONFIG_HOME", folder_.path().c_str(), 1) == 0, ErrorKind::kResource, "no memory is left");
   }
 
@@ -225,13 +225,15 @@ class Deployment {
     write_npy(file(name), shape, values);
   }
 
+  static Sample sample_of(const Json& json, double seconds, double process) {
+    return {
+        .seconds = seconds, .process = process, .peak = number(json, "peak_bytes"), .residency = json.at("residency")};
+  }
+
   /// Keeps the figures and compares the output.
   void add(Kind& kind, const cli::ProcessResult& result) {
     const Json json = Json::parse(result.output);
-    const Sample sample{.seconds = number(json, "seconds_per_input"),
-                        .process = result.seconds,
-                        .peak = number(json, "peak_bytes"),
-                        .residency = json.at("residency")};
+    const Sample sample = sample_of(json, number(json, "seconds_per_input"), result.seconds);
     fmt::print(stderr, "  {:.2f} s, peak {}\n", sample.seconds, mib(sample.peak));
     compare(kind, "output");
     kind.samples.push_back(sample);

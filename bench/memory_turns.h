@@ -14,8 +14,9 @@
 // see the same machine.
 namespace hearth::bench {
 
-/// Runs of several kinds that take turns. What a run takes is its time without that in which it was stopped. Transfers
-/// that are in flight when it is stopped end meanwhile, some MiB in every turn.
+/// Runs of several kinds that take turns. The first of a kind that has not been run yet gives its other figures too.
+/// What a run takes is its time without that in which it was stopped. Transfers that are in flight when it is stopped
+/// end meanwhile, some MiB in every turn.
 class Turns {
  public:
   Turns(Deployment& deployment, std::vector<Kind*> kinds) : deployment_(deployment) {
@@ -78,6 +79,7 @@ class Turns {
     for (const auto& [stop, go] : r.stops) seconds -= std::max(0.0, std::min(go, to) - std::max(stop, from));
     deployment_.compare(*r.kind, r.name);
     r.kind->turns.push_back(seconds);
+    if (r.kind->samples.empty()) r.kind->samples.push_back(Deployment::sample_of(json, seconds, seconds));
     fmt::print(stderr, "in turns: {}: {:.2f} s\n", r.kind->name, seconds);
   }
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "base/error.h"
@@ -23,19 +25,48 @@ struct Options {
   std::string output;
   std::vector<int> log_n{13, 14, 15, 16};
   std::vector<std::string> tiers;
+  double seconds = 0;
 };
 
-MachineCosts measure(const Options& options, const std::function<void(double, double, const std::string&)>& progress) {
-  MachineCosts costs{.processor = cpu_model(), .threads = threads(), .levels = {}};
+using Progress = std::function<void(double, double, const std::string&)>;
+
+/// One round of all degrees; progress from 0 to 1.
+std::vector<compiler::MeasuredLevel> measure_once(const Options& options, const Progress& progress) {
+  std::vector<compiler::MeasuredLevel> levels;
   double total = 0, done = 0;
   for (const int log_n : options.log_n) total += std::exp2(log_n);
   for (const int log_n : options.log_n) {
     progress(done, total, fmt::format("ring degree 2^{}", log_n));
     const compiler::TypicalParameters typical = compiler::typical_parameters(log_n);
     for (const int level : typical.levels) {
-      costs.levels.push_back(compiler::measure_level(typical.parameters, level, kPatience));
+      levels.push_back(compiler::measure_level(typical.parameters, level, kPatience));
       done += std::exp2(log_n) / static_cast<double>(typical.levels.size());
       progress(done, total, fmt::format("ring degree 2^{}", log_n));
+    }
+  }
+  return levels;
+}
+
+/// Means of as many rounds as take the seconds asked for: what others do on a machine changes its speed for half a
+/// minute at a time.
+MachineCosts measure(const Options& options, const Progress& progress) {
+  MachineCosts costs{.processor = cpu_model(), .threads = threads(), .levels = {}};
+  const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  for (int round = 1; round == 1 || elapsed() < options.seconds; ++round) {
+    const auto levels = measure_once(options, [&](double done, double total, const std::string& what) {
+      options.seconds > 0 ? progress(std::min(elapsed(), options.seconds), options.seconds, what)
+                          : progress(done, total, what);
+    });
+    if (round == 1) {
+      costs.levels = levels;
+      continue;
+    }
+    for (std::size_t l = 0; l < levels.size(); ++l) {
+      for (std::size_t i = 0; i < compiler::kPrimitives; ++i) {
+        double& mean = costs.levels[l].seconds[i];
+        mean += (levels[l].seconds[i] - mean) / round;
+      }
     }
   }
   return costs;
@@ -131,6 +162,10 @@ int main(int argc, char** argv) {
   app.add_option("--tier", options.tiers, "Storage below DRAM to measure too, e.g. nvme:/scratch:1GiB (docs/tiers.md)")
       ->allow_extra_args(false)
       ->type_name("KIND:WHERE:SIZE");
+  app.add_option("--seconds", options.seconds,
+                 "Measure operations again and again for so long, for their mean: a minute or two where others use the "
+                 "same processor (default: once)")
+      ->check(CLI::Range(0.0, 86400.0));
   cli::add_common_options(app, options.common);
   return cli::run_command(app, argc, argv, options.common, [&] { tune(options); });
 }

@@ -54,7 +54,8 @@ bool ObjectStore::is_shared(const Object& o) const {
   return std::ranges::any_of(o.pages, [&](std::uint32_t page) { return page < shared_pages_; });
 }
 
-/// An idle object, to other pages if there are any; what is needed last has to go.
+/// An idle object, to other pages if there are any; what is needed last has to go. Transfers that are not settled yet
+/// will be settled where it lies then.
 void ObjectStore::move_out(std::uint32_t object) {
   Object& o = objects_[object];
   const auto count = static_cast<std::size_t>(

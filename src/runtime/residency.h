@@ -42,9 +42,9 @@ struct MemoryForecast {
 
 /// Which rows of keys and diagonals a program uses when, found out by dry runs, and the store that they lie in for
 /// real. First sources are added and every instruction is gone through in a dry run between record_instruction() calls;
-/// then plan() and open(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for the same
-/// places twice, in the same order: in the dry run, where contents are left out, and for real. Recording is for one
-/// thread, runs are one at a time; rows may be acquired by any thread.
+/// then plan() and open(); then contents are put; then runs. As the store of rows of encoded diagonals it is asked for
+/// the same places twice, in the same order: in the dry run, where contents are left out, and for real. Recording is
+/// for one thread, runs are one at a time; rows may be acquired by any thread.
 class Residency : public ckks::RowStore {
  public:
   /// `row_words`: residues of a row, a multiple of ring::kPackGroup.
