@@ -30,7 +30,7 @@ struct Options {
 
 using Progress = std::function<void(double, double, const std::string&)>;
 
-/// One round of all degrees; progress from 0 to 1.
+/// One round of all degrees.
 std::vector<compiler::MeasuredLevel> measure_once(const Options& options, const Progress& progress) {
   std::vector<compiler::MeasuredLevel> levels;
   double total = 0, done = 0;

@@ -60,6 +60,16 @@ TEST_F(Tune, MeasuresEveryPrimitiveAtSeveralLevels) {
   }
 }
 
+TEST_F(Tune, MeasuresForAsLongAsAsked) {
+  const Json tuned = shell_->json("tune --log-n 11 --seconds 2.5 -o \"$D/long.json\"");
+  EXPECT_GE(tuned.at("measuring_seconds").get<double>(), 2.5);
+  EXPECT_LT(tuned.at("measuring_seconds").get<double>(), 10) << "and a round more";
+  std::size_t levels = 0;
+  for (const Json& level : tuned_->at("levels")) levels += level.at("log_n") == 11 ? 1 : 0;
+  ASSERT_EQ(tuned.at("levels").size(), levels) << "means of all rounds";
+  for (const Json& level : tuned.at("levels")) EXPECT_GT(level.at("seconds").at("rotate"), 0);
+}
+
 TEST_F(Tune, PredictionsComeFromTheFileGiven) {
   write("slow.json", [](Json& json) {
     json["processor"] = "another one";
