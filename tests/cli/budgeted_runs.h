@@ -35,6 +35,11 @@ class BudgetedRuns : public ::testing::Test {
     return KilledRuns::plain(output) + " --memory " + std::to_string(mib) + "MiB" + tier;
   }
 
+  /// Keys and plaintexts took no more than was theirs.
+  static void expect_within_store(const cli::Json& residency) {
+    const auto bytes = [&](const char* name) { return residency.at(name).get<long>(); };
+    EXPECT_LE(residency.at("measured").at("peak_bytes").get<long>(), bytes("store_bytes") + bytes("lent_bytes"));
+  }
   static void expect_the_same(const std::string& output = "output.ct") {
     // Not EXPECT_EQ, which would print all bytes.
     EXPECT_TRUE(runs_->bytes(output) == runs_->expected()) << output;
