@@ -71,6 +71,14 @@ double measured_noise(const BootstrapSpec& boot, const std::vector<Complex>& ser
   return std::sqrt(square / static_cast<double>(out.size() * parameters->slots()));
 }
 
+/// The same over several keys: with few slots one measurement in a hundred is far off.
+double mean_noise(const BootstrapSpec& boot, const std::vector<Complex>& series) {
+  constexpr int kKeys = 4;
+  double square = 0;
+  for (int i = 0; i < kKeys; ++i) square += std::pow(measured_noise(boot, series), 2);
+  return std::sqrt(square / kKeys);
+}
+
 void expect_predicted(const std::vector<int>& stc, const std::vector<int>& cts) {
   std::vector<Complex> series = {0.3};  // coefficients that fall like those of ReLU
   for (int k = 1; k <= 15; ++k) series.push_back(std::polar(1.0 / (k * k), static_cast<double>(k)));
@@ -85,7 +93,7 @@ void expect_predicted(const std::vector<int>& stc, const std::vector<int>& cts) 
                                .stc_radices = stc,
                                .rho = kRho};
   const double predicted = predict_noise(budget, series).output;
-  EXPECT_NEAR(std::log2(measured_noise(boot, series)), std::log2(predicted), 0.4)
+  EXPECT_NEAR(std::log2(mean_noise(boot, series)), std::log2(predicted), 0.4)
       << "period 2^" << std::accumulate(stc.begin(), stc.end(), 0);
 }
 
