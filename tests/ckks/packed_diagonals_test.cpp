@@ -72,7 +72,7 @@ TEST(PackedDiagonals, CanBeMadeAnew) {
     {
       PackedDiagonals stored(sizes, 3, kN, &shelf, parts);
       stored.fill(
-          [sizes](std::size_t d, std::size_t j, std::uint32_t* out) {
+          [sizes = sizes](std::size_t d, std::size_t j, std::uint32_t* out) {
             for (std::size_t k = 0; k < sizes[d]; ++k) out[k] = word_of(d, j, k);
           },
           123);

@@ -44,7 +44,7 @@ MapShape factor_shape(int radix, int last, int stages, int slots) {
 }
 
 ButterflyFactor::ButterflyFactor(Direction direction, int radix, int last, int stages, int slots, double factor)
-    : direction_(direction), radix_(radix), last_(last), stages_(stages), slots_(slots), factor_(factor) {
+    : direction_(direction), radix_(radix), last_(last), stages_(stages), factor_(factor) {
   require(radix >= 1 && radix <= last && last <= stages && stages < 31 && slots > 0 && slots % (1 << stages) == 0,
           ErrorKind::kInvalidArgument, "a factor of {} butterflies up to number {} of {} on {} slots makes no sense",
           radix, last, stages, slots);

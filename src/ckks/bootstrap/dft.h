@@ -41,7 +41,7 @@ class ButterflyFactor final : public ComplexLinearMapSource {
   std::complex<double> value(int slot, int from) const;
 
   Direction direction_;
-  int radix_, last_, stages_, slots_;
+  int radix_, last_, stages_;
   double factor_;
   std::vector<std::complex<double>> twiddles_;  // embedding_twiddles
   MapShape shape_;
