@@ -42,7 +42,7 @@ class RowStore {
   virtual void put(const RowSource& place, std::size_t limb, std::span<const std::uint32_t> words) = 0;
   /// Tells how rows of a place can be made, after they were put. In a dry run `make` is empty. The store drops what it
   /// does not want.
-  virtual void learn(const RowSource& place, RowRecipe recipe) { (void)place, (void)recipe; }
+  virtual void learn(const RowSource& /*place*/, RowRecipe /*recipe*/) {}
 };
 
 /// Rows acquired for the time of a scope.

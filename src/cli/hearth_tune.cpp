@@ -15,7 +15,6 @@ namespace {
 using namespace hearth;
 using cli::Json;
 using compiler::MachineCosts;
-using compiler::Primitive;
 namespace fs = std::filesystem;
 
 constexpr double kPatience = 0.1;  // seconds for each primitive

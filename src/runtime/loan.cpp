@@ -44,9 +44,9 @@ Loan choose_loan(std::span<const memory::Use> uses, std::span<const std::uint64_
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, {}, [&](std::size_t i) { return around[i]; });
   double seconds = 0, best = 0;
-  for (std::size_t k = 0; k < order.size(); ++k) {
-    seconds += uses[order[k]].seconds;
-    const std::uint64_t level = std::max(always, around[order[k]]);
+  for (const std::size_t i : order) {
+    seconds += uses[i].seconds;
+    const std::uint64_t level = std::max(always, around[i]);
     const std::uint64_t bytes = std::min(most, peak - level) / unit * unit;
     if (static_cast<double>(bytes) * seconds <= best) continue;
     best = static_cast<double>(bytes) * seconds;
