@@ -213,10 +213,11 @@ void measure_resnet50(const Options& options, Report& report, const cli::Interru
   const WorkFolder folder(options.folder);
   Deployment deployment(options.common.threads, folder, interrupts);
   const std::string nvme = fmt::format("nvme:{}:32GiB", folder.path());
-  deployment.tune(nvme, options.bundle.empty() ? kTuning : 0, options.bundle.empty() ? 16 : 11);
   if (!options.bundle.empty()) {
+    deployment.tune(nvme, 0, 11);  // for the tier: the bundle has its predictions
     deployment.use(options.bundle);
   } else {
+    deployment.tune(nvme, kTuning, 16);
     deployment.make(kResNet50);
   }
   Kind all{"ResNet-50, DRAM only", 0, {}, {}, {}}, four{"ResNet-50, NVMe", 4 * kGiB, nvme, {}, {}};

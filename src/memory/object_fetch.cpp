@@ -33,12 +33,12 @@ void ObjectStore::load(std::uint32_t object, Starts& starts) {
 void ObjectStore::pump(Starts& starts) {
   if (!running_) return;
   for (; next_fetch_ < queue_.size(); ++next_fetch_) {
-    const std::uint32_t use = queue_[next_fetch_], object = sequence_->uses[use].object;
+    const std::uint32_t use = queue_[next_fetch_].use, object = sequence_->uses[use].object;
     Object& o = objects_[object];
     const std::uint32_t next = next_use(object);
     if (next == kNoUse || next > use) continue;                           // has been used already
     if (next < use || (o.state != State::kAbsent && o.pins > 0)) return;  // an earlier use is still to come or to end
-    if (is_too_early(next_fetch_)) return;
+    if (is_too_early(queue_[next_fetch_])) return;
     o.planned = true;
     o.fetched_for = use;
     o.fetch = next_fetch_;

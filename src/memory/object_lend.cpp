@@ -44,22 +44,23 @@ void ObjectStore::follow_loans(std::unique_lock<std::mutex>& lock, Starts& start
 }
 
 /// What is used after the next loan is there during it, for which the plan alone knows whether there is room.
-bool ObjectStore::is_too_early(std::size_t place) const {
+bool ObjectStore::is_too_early(const Queued& queued) const {
   std::size_t loan = next_loan_;
   if (loan < loans_.size() && loans_[loan].first < begun_) ++loan;
-  return loan < loans_.size() && loans_[loan].first <= queue_[place] && begun_ < queue_from_[place];
+  return loan < loans_.size() && loans_[loan].first <= queued.use && begun_ < queued.from;
 }
 
-bool ObjectStore::is_shared(const Object& o) const {
-  return std::ranges::any_of(o.pages, [&](std::uint32_t page) { return page < shared_pages_; });
+/// Of an object, in shared memory.
+std::size_t ObjectStore::shared_rows(const Object& o) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(o.pages, [&](std::uint32_t page) { return page < shared_pages_; }));
 }
 
 /// An idle object, to other pages if there are any; what is needed last has to go. Transfers that are not settled yet
 /// will be settled where it lies then.
 void ObjectStore::move_out(std::uint32_t object) {
   Object& o = objects_[object];
-  const auto count = static_cast<std::size_t>(
-      std::ranges::count_if(o.pages, [&](std::uint32_t page) { return page < shared_pages_; }));
+  const std::size_t count = shared_rows(o);
   if (!running_) return drop(object);
   if (!drop_leftovers(count) && !o.pages.empty()) make_room(count);
   if (o.pages.empty()) return;
@@ -76,15 +77,16 @@ void ObjectStore::begin_clearing() {
   loan_ = Loan::kClearing;
   free_.close(shared_pages_);
   for (std::uint32_t i = 0; i < objects_.size(); ++i) {
-    if (is_shared(objects_[i])) in_the_way_.push_back(i);
+    if (shared_rows(objects_[i]) > 0) in_the_way_.push_back(i);
   }
 }
 
 /// What is in use or on its way has to wait for another time.
 void ObjectStore::clear_idle() {
   std::erase_if(in_the_way_, [&](std::uint32_t object) {
-    if (is_shared(objects_[object]) && is_idle(objects_[object])) move_out(object);
-    return !is_shared(objects_[object]);
+    const Object& o = objects_[object];
+    if (shared_rows(o) > 0 && is_idle(o)) move_out(object);
+    return shared_rows(o) == 0;
   });
   if (!in_the_way_.empty()) return;
   loan_ = Loan::kReady;

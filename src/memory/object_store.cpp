@@ -199,22 +199,17 @@ bool ObjectStore::is_made(std::uint32_t use) const {
 /// Fetches in their order, and what is made anew before the first fetch that may start after it.
 void ObjectStore::list_queue() {
   queue_.clear();
-  queue_from_.clear();
-  const auto add = [&](std::uint32_t use, std::uint32_t from) {
-    queue_.push_back(use);
-    queue_from_.push_back(from);
-  };
   std::size_t fetch = 0;
   const auto add_fetches = [&](std::uint32_t until) {
     for (; fetch < plan_->fetches.size() && plan_->fetch_from[fetch] <= until; ++fetch) {
-      add(plan_->fetches[fetch], plan_->fetch_from[fetch]);
+      queue_.push_back({plan_->fetches[fetch], plan_->fetch_from[fetch]});
     }
   };
   const bool makes = make_ && std::ranges::find(plan_->after, After::kRecompute) != plan_->after.end();
   for (std::uint32_t use = 0; makes && use < sequence_->uses.size(); ++use) {
     if (!is_made(use)) continue;
     add_fetches(use);
-    add(use, use);
+    queue_.push_back({use, use});
   }
   add_fetches(kNoUse);
 }

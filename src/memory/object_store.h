@@ -102,6 +102,10 @@ class ObjectStore {
     bool used = false;  // in this run or an earlier one
     std::exception_ptr error;
   };
+  /// A use for which the plan gives an object memory, to fetch it or to make it anew.
+  struct Queued {
+    std::uint32_t use = 0, from = 0;  // the plan does not ask for it before use `from`
+  };
   /// Transfers to be started once the lock is released.
   using Starts = std::vector<std::pair<std::uint32_t, Transfer>>;
 
@@ -141,12 +145,12 @@ class ObjectStore {
   bool reserve(std::uint32_t object);
   void make_contents(std::uint32_t object, std::unique_lock<std::mutex>& lock);
   bool is_made(std::uint32_t use) const;
-  bool is_too_early(std::size_t place) const;
+  bool is_too_early(const Queued& queued) const;
   void list_queue();
   void take_arena(std::uint64_t capacity, std::uint64_t shared);
   void list_loans();
   void follow_loans(std::unique_lock<std::mutex>& lock, Starts& starts);
-  bool is_shared(const Object& o) const;
+  std::size_t shared_rows(const Object& o) const;
   void move_out(std::uint32_t object);
   void begin_clearing();
   void clear_idle();
@@ -186,10 +190,9 @@ class ObjectStore {
   const AccessSequence* sequence_ = nullptr;
   const Plan* plan_ = nullptr;
   std::vector<std::uint32_t> uses_, first_use_;  // [object]: its uses, in order
-  std::vector<std::uint32_t> queue_;  // uses for which the plan gives an object memory, to fetch it or to make it anew
-  std::vector<std::uint32_t> queue_from_;  // the use before which the plan does not ask for it
-  std::size_t next_fetch_ = 0;             // in the queue
-  std::vector<std::uint32_t> leftovers_;   // what may be here though the plan does not ask for it, least urgent last
+  std::vector<Queued> queue_;
+  std::size_t next_fetch_ = 0;            // in the queue
+  std::vector<std::uint32_t> leftovers_;  // what may be here though the plan does not ask for it, least urgent last
   StoreFigures figures_;
 };
 

@@ -98,7 +98,7 @@ class Lending : public ::testing::Test {
     }
   }
 
-  /// Uses in order by this thread; `borrow(use)` after the acquisition, `give(use)` before the next one.
+  /// Uses in order by this thread; borrow(use) comes before each acquisition, and once more at the end.
   template <typename Borrow>
   void run(const Borrow& borrow) {
     store_->begin(sequence_, plan_);
